@@ -1,6 +1,6 @@
 """`rim-eval mech`: where thinking weakens refusal inside a model, and what training overwrote."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,8 +16,7 @@ from rim_eval.types import MODES, Mode, PromptKind
 
 if TYPE_CHECKING:
     from rim_eval.card.schema import InsidePart
-    from rim_eval.mechanisms import AnalysisConfig, MechanismReport, ModelHandle, TrainingRun
-    from rim_eval.mechanisms.drift import DriftSection
+    from rim_eval.mechanisms import AnalysisConfig, ModelHandle, TrainingRun
     from rim_eval.mechanisms.ras_verdict import RasSection
 
 SERIES: Final = {name.partition("_")[0]: run.base for name, run in RUNS.items()}
@@ -114,29 +113,45 @@ class _Run:
             click.echo("\n".join(lines))
             raise click.exceptions.Exit
 
-    def study(self, part: "InsidePart", measure: Callable[["AnalysisConfig"], Any]) -> None:
-        """Measure a part, write the report, and print what it says."""
+    def study(
+        self, part: "InsidePart", measure: Callable[["AnalysisConfig"], Any], **settings: Any
+    ) -> None:
+        """Measure a part, write the report, and print what it says.
+
+        Args:
+            part: Name of the analysis.
+            measure: The analysis.
+            **settings: Its own options, by which its figures are told from those of other options.
+        """
         from rim_eval.mechanisms.report import write_report
 
         most = sum(sum(row.most) for row in self._plan if row.part in (part, "untouched"))
         self.config.progress.begin(part, most)
-        section = measure(self.config)
-        left_out = {name: why for name, why in self.report.left_out.items() if name != part}
-        self.report = self.report.model_copy(update={part: section, "left_out": left_out})
-        write_report(self.report, self.options.out / "report.json")
-        for finding in self.report.findings:
-            if finding.part == part:
-                click.echo(f"{part}: {finding.says}")
+        report = self.report.model_copy(
+            update={
+                part: measure(self.config),
+                "made_with": {**self.report.made_with, part: self._digest(settings)},
+                "left_out": {key: why for key, why in self.report.left_out.items() if key != part},
+            }
+        )
+        findings = [each for each in report.findings if each.part == part]
+        write_report(report, self.options.out / "report.json")
+        self.report = report
+        for finding in findings:
+            click.echo(f"{part}: {finding.says}")
 
-    def try_to_study(self, part: "InsidePart", measure: Callable[["AnalysisConfig"], Any]) -> None:
-        """Measure a part unless it is there already; what stops it stands in the report, and the next one begins."""
-        if getattr(self.report, part) and part not in self.report.left_out:
+    def try_to_study(
+        self, part: "InsidePart", measure: Callable[["AnalysisConfig"], Any], *, again: bool, **settings: Any
+    ) -> None:  # fmt: skip
+        """Measure a part unless it is there with these options; what stops it stands in the report."""
+        is_there = self.report.made_with.get(part) == self._digest(settings)
+        if is_there and part not in self.report.left_out and not again:
             click.echo(
                 f"{part}: is in {self.options.out}/report.json already; --again measures it anew."
             )
             return
         try:
-            self.study(part, measure)
+            self.study(part, measure, **settings)
         except Exception as error:
             why = str(error)
             if not isinstance(error, RimError):
@@ -144,6 +159,11 @@ class _Run:
             left_out = {**self.report.left_out, part: why}
             self.report = self.report.model_copy(update={"left_out": left_out})
             click.echo(f"{part}: left out: {why}", err=self.failed)
+
+    def _digest(self, settings: Mapping[str, Any]) -> str:
+        from rim_eval.mechanisms.replies import key_of
+
+        return key_of(self.options.draws, settings)
 
     def close(self) -> None:
         """Write the card's section, and print where report and section are.
@@ -177,7 +197,7 @@ def probes(options: MechOptions, logistic: bool) -> None:
     from rim_eval.mechanisms import study_probes
 
     run = _Run(options, "probes", needs=["benign"])
-    run.study("probes", partial(study_probes, logistic=logistic))
+    run.study("probes", partial(study_probes, logistic=logistic), logistic=logistic)
     run.close()
 
 
@@ -191,7 +211,8 @@ def heads(options: MechOptions, span: str, query: str, cutoff: float) -> None:
     from rim_eval.mechanisms import study_heads
 
     run = _Run(options, "heads")
-    run.study("heads", partial(study_heads, query=query, span=span, cutoff=cutoff))
+    settings: dict[str, Any] = {"query": query, "span": span, "cutoff": cutoff}
+    run.study("heads", partial(study_heads, **settings), **settings)
     run.close()
 
 
@@ -204,7 +225,7 @@ def neurons(options: MechOptions, m: int | None, over: str) -> None:
     from rim_eval.mechanisms import study_neurons
 
     run = _Run(options, "neurons")
-    run.study("neurons", partial(study_neurons, m=m, over=over))
+    run.study("neurons", partial(study_neurons, m=m, over=over), m=m, over=over)
     run.close()
 
 
@@ -230,16 +251,25 @@ def ras(
     """Follow RAS along training runs, beside random neurons and control runs."""
     options, training = training_runs(options, runs, series, required=True)
     run = _Run(options, "ras", needs=["reasoning"], runs=training, modes=_MODES[mode])
-    run.study("ras", lambda config: _ras_sections(config, training, _MODES[mode], random_sets, m))
+    modes, known = _MODES[mode], _known_runs(training, runs)
+    run.study(
+        "ras",
+        lambda config: _ras_sections(config, training, modes, random_sets, m),
+        **_ras_settings(known, modes, random_sets, m),
+    )
     run.close()
 
 
 @_analysis(*_RUNS)
 def drift(options: MechOptions, runs: RunArguments, series: str | None) -> None:
     """Measure what tuning did layer by layer: safety-direction drift and CKA layer ratio."""
+    from rim_eval.mechanisms import study_drift
+
     options, training = training_runs(options, runs, series, required=True)
     run = _Run(options, "drift", needs=["benign"])
-    run.study("drift", lambda config: _drift(config, training, run.report))
+    heads = run.report.heads.selected if run.report.heads else ()
+    measure = partial(study_drift, runs=training, heads=heads)
+    run.study("drift", measure, runs=_known_runs(training, runs), heads=heads)
     run.close()
 
 
@@ -260,26 +290,42 @@ def everything(
     from rim_eval import mechanisms
 
     options, training = training_runs(options, runs, series)
-    modes = _MODES[mode]
-    parts: dict[InsidePart, Callable[[AnalysisConfig], Any]] = {
-        "probes": partial(mechanisms.study_probes, logistic=logistic),
-        "heads": mechanisms.study_heads,
-        "neurons": mechanisms.study_neurons,
-        "mitigations": mechanisms.study_mitigations,
-    }
-    if training:
-        parts["ras"] = lambda config: _ras_sections(config, training, modes, random_sets)
-        parts["drift"] = lambda config: _drift(config, training, run.report)
+    modes, known = _MODES[mode], _known_runs(training, runs)
+    alone: tuple[InsidePart, ...] = ("probes", "heads", "neurons", "mitigations")
+    parts = (*alone, "ras", "drift") if training else alone
     run = _Run(options, *parts, runs=training, modes=modes)
-    for part, measure in parts.items():
-        if again:
-            run.report = run.report.model_copy(
-                update={
-                    part: type(run.report).model_fields[part].get_default(call_default_factory=True)
-                }
-            )
-        run.try_to_study(part, measure)
+    study = partial(run.try_to_study, again=again)
+    study("probes", partial(mechanisms.study_probes, logistic=logistic), logistic=logistic)
+    study("heads", mechanisms.study_heads, query="last", span="trace", cutoff=0.5)
+    study("neurons", mechanisms.study_neurons, m=None, over="text")
+    study("mitigations", mechanisms.study_mitigations)
+    if training:
+        study(
+            "ras",
+            lambda config: _ras_sections(config, training, modes, random_sets),
+            **_ras_settings(known, modes, random_sets, None),
+        )
+        heads = run.report.heads.selected if run.report.heads else ()
+        measure = partial(mechanisms.study_drift, runs=training, heads=heads)
+        study("drift", measure, runs=known, heads=heads)
     run.close()
+
+
+def _ras_settings(
+    runs: dict[str, Any], modes: Sequence[Mode], random_sets: int, m: int | None
+) -> dict[str, Any]:
+    return {"runs": runs, "modes": [*modes], "random_sets": random_sets, "m": m}
+
+
+def _known_runs(training: Sequence["TrainingRun"], folders: RunArguments) -> dict[str, Any]:
+    """What tells training runs from others: their steps, and the sizes and times of their files."""
+    known: dict[str, Any] = {run.name: [sorted(run.load)] for run in training}
+    for name, folder in folders:
+        files = sorted(Path(folder).rglob("*.safetensors")) + sorted(Path(folder).rglob("*.bin"))
+        known[name] += [
+            [str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files
+        ]
+    return known
 
 
 def training_runs(
@@ -369,12 +415,3 @@ def _ras_sections(
         for mode, each in sets.items()
         if each.neurons
     }
-
-
-def _drift(
-    config: "AnalysisConfig", runs: Sequence["TrainingRun"], report: "MechanismReport"
-) -> "DriftSection":
-    """Drift, with the heads that were found before."""
-    from rim_eval.mechanisms import study_drift
-
-    return study_drift(config, runs, report.heads.selected if report.heads else ())

@@ -9,7 +9,7 @@ import click
 from pydantic import Field
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.replies import BATCH
+from rim_eval.mechanisms.replies import BATCH, key_of
 from rim_eval.organism import DIRECTIONS, VARIANTS, load_variant
 from rim_eval.types import PROMPT_KINDS, FrozenModel, PromptKind
 
@@ -149,14 +149,14 @@ class MechOptions(FrozenModel):
             progress=Progress(partial(click.echo, err=True)),
             arrays=Arrays(self.arrays, about),
         )
-        fresh = self._report(config, about["fingerprint"], judge.name, loaded.counts)
+        fresh = self._report(config, about["fingerprint"], judge, loaded.counts)
         return config, continue_report(self.out / "report.json", fresh)
 
     def _report(
         self,
         config: "AnalysisConfig",
         fingerprint: str,
-        judge: str,
+        judge: "ReplyJudge",
         counts: Mapping[PromptKind, int],
     ) -> "MechanismReport":
         from importlib.metadata import version
@@ -171,10 +171,16 @@ class MechOptions(FrozenModel):
             sets=tuple(
                 InsideSet(name=self.sets[kind], kind=kind, n=n) for kind, n in counts.items()
             ),
-            judge=judge,
+            judge=judge.name,
             fill=self.fill,
             seed=self.seed,
             max_new_tokens=self.budget,
+            inputs=key_of(
+                [[kind, *request] for kind, request in config.prompts.all()],
+                sorted(config.prompts.gold.items()),
+                config.handle.switch.model_dump(mode="json"),
+                judge.instrument,
+            ),
             versions={name: version(name) for name in ("rim-eval", "torch", "transformers")},
         )
 
@@ -188,6 +194,11 @@ class MechOptions(FrozenModel):
         own = (entry(self.sets["harmful"]).judge if self.grader else None) or "refusal"
         name = self.judge or ("toy_exact" if self.is_toy else own)
         loaded = load_judge(name)
+        if self.grader and not (self.judge or loaded.needs_grader):
+            raise RimError(
+                f"--grader {self.grader[0]}: these prompts are judged by `{name}`, which asks none. Name the judge that is "
+                "to ask it, such as --judge hexphi_own, or leave out --grader."
+            )
         graders = load_graders(f"Judge `{loaded.name}`", loaded.needs_grader, self.grader)
         return load_reply_judge(name, graders, kept=Kept(self.out / "verdicts.jsonl"))
 

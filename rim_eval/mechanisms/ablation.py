@@ -71,7 +71,7 @@ def ablate_units(
     # Nothing is done without units, so the replies are the untouched model's.
     values = [means[layer].tobytes().hex() for layer in hooks] if means else None
     key = key_of("ablation", kind, sorted(map(tuple, units)), values)
-    with hook_units(parts, kind, hooks), intervening(model, key) if hooks else nullcontext():
+    with intervening(model, key, hook_units(parts, kind, hooks)) if hooks else nullcontext():
         yield
 
 

@@ -18,7 +18,7 @@ def in_batches(
     tokens: float = math.inf,
     rows: float = math.inf,
     pad: int = 0,
-) -> None:
+) -> float:
     """Work through passages in order of length; a batch for which memory runs out is halved, and so are all later ones.
 
     Args:
@@ -28,6 +28,9 @@ def in_batches(
         tokens: Padded tokens of a batch, at most; a longer passage is a batch of its own.
         rows: Passages of a batch, at most.
         pad: Token to pad with.
+
+    Returns:
+        Passages of a batch, at most, that memory held.
 
     Raises:
         RuntimeError: Memory runs out with one passage (what torch raised), or any other error of `work`.
@@ -50,6 +53,7 @@ def in_batches(
             continue
         # Outside the handler, where the traceback no longer holds the tensors.
         clear_device_cache(garbage_collection=True)
+    return rows
 
 
 def _size(pending: Sequence[int], lengths: Sequence[int], tokens: float, rows: float) -> int:

@@ -19,7 +19,7 @@ from rim_eval.mechanisms.arrays import Arrays
 from rim_eval.mechanisms.interventions import active_interventions
 from rim_eval.mechanisms.model import ModelHandle, Request
 from rim_eval.mechanisms.random_controls import ENOUGH
-from rim_eval.mechanisms.replies import BATCH, Kept, Progress, Reply, generate, key_of
+from rim_eval.mechanisms.replies import BATCH, Kept, Progress, Reply, decoding_of, generate, key_of
 from rim_eval.mechanisms.reply_judge import JudgeReplies
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.prompt_sets import drawn_order, intent_for
@@ -187,15 +187,16 @@ class AnalysisConfig:
     def replies(self, requests: Sequence[Request], mode: Mode) -> list[Reply]:
         """Take greedy replies within the budget; those that were generated before are not again.
 
-        A reply is known by the weights, what is done to the model at the moment, the prompt and the budget.
+        A reply is known by the weights, what is done to the model at the moment, how it decodes, the prompt and the
+        budget.
         Where hooks act on the model that are not this package's, all replies are generated anew.
         """
         model, passages = self.handle.model, self.handle.passages(requests, mode)
         done = active_interventions(model)
         if done is None:
             return self._generate(passages, lambda _: None)
-        weights = fingerprint(model)
-        keys = [key_of(weights, done, self.max_new_tokens, each.ids) for each in passages]
+        state = fingerprint(model), done, decoding_of(model, self.handle.tokenizer)
+        keys = [key_of(*state, self.max_new_tokens, each.ids) for each in passages]
         missing = {key: passage for key, passage in zip(keys, passages, strict=True) if key not in self.kept}  # fmt: skip
         names = list(missing)
         self._generate(

@@ -6,6 +6,7 @@ nothing rises, all where something does. So there are two figures of each, fewes
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import cycle, islice
 from math import ceil
 from typing import Final, NamedTuple
 
@@ -13,6 +14,7 @@ from rim_eval.formatting import mode_name
 from rim_eval.mechanisms.effects import FIRST
 from rim_eval.mechanisms.model import ModelHandle, Request
 from rim_eval.mechanisms.probe_samples import CALIBRATION
+from rim_eval.mechanisms.replies import generate
 from rim_eval.mechanisms.steering import COEFFICIENTS, LAYERS, SWEPT
 from rim_eval.types import MODES, Mode, PromptKind
 
@@ -78,7 +80,8 @@ def plan_replies(
         if "mitigations" in parts and mode == "think":
             yield PlannedReplies("mitigations", mode, (), _most_steering(counts, draws))
         if "ras" in parts and mode in ras_modes and checkpoints:
-            yield PlannedReplies("ras", mode, *[(harmful,) * checkpoints] * 2)
+            own = () if "neurons" in parts else (harmful,)
+            yield PlannedReplies("ras", mode, *[(*own, *(harmful,) * checkpoints)] * 2)
 
 
 def _most_steering(counts: Mapping[PromptKind, int], draws: int) -> Observations:
@@ -99,13 +102,16 @@ def time_step(handle: ModelHandle, requests: Sequence[Request], batch: int) -> f
 
     Args:
         handle: The model.
-        requests: Prompts to try; the first `batch` of them.
+        requests: Prompts to try, as often as it takes to fill the batch.
         batch: Prompts at a time.
     """
+    passages = handle.passages([*islice(cycle(requests), batch)], "no_think")
     took = []
     for tokens in _STEPS:
         started = time.monotonic()
-        handle.replies(requests[:batch], "no_think", max_new_tokens=tokens, batch=batch)
+        generate(
+            handle.model, handle.tokenizer, passages, max_new_tokens=tokens, min_new_tokens=tokens, batch=batch
+        )  # fmt: skip
         took.append(time.monotonic() - started)
     return max(took[1] - took[0], 0.0) / (_STEPS[1] - _STEPS[0])
 

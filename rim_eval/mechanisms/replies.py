@@ -12,6 +12,7 @@ from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.architecture import architecture_of
@@ -121,12 +122,27 @@ def key_of(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
+def decoding_of(model: Any, tokenizer: Any) -> dict[str, Any]:
+    """What decides, beside weights and prompt, which reply is generated, as JSON takes it."""
+    settings = model.generation_config.to_diff_dict()
+    settings.pop("transformers_version", None)
+    return {
+        "settings": json.loads(json.dumps(settings, default=str)),
+        "end": tokenizer.eos_token_id,
+    }
+
+
+_FIT: Final[WeakKeyDictionary[Any, int]] = WeakKeyDictionary()
+"""Prompts that a model's memory held at a time, where it did not hold as many as were asked for."""
+
+
 def generate(
     model: Any,
     tokenizer: Any,
     passages: Sequence[Passage],
     *,
     max_new_tokens: int,
+    min_new_tokens: int | None = None,
     batch: int = BATCH,
     keep: Callable[[dict[int, Reply]], None] = lambda _: None,
 ) -> list[Reply]:
@@ -137,6 +153,7 @@ def generate(
         tokenizer: Its tokenizer.
         passages: Prompts.
         max_new_tokens: Total budget of a reply, trace and answer together.
+        min_new_tokens: Tokens before which no reply ends.
         batch: Prompts at a time, after sorting by length; halved when memory runs out.
         keep: Called with each batch's replies, by index, as soon as they are there.
     """
@@ -154,6 +171,7 @@ def generate(
                 input_ids=ids,
                 attention_mask=mask,
                 max_new_tokens=max_new_tokens,
+                min_new_tokens=min_new_tokens,
                 do_sample=False,
                 pad_token_id=pad,
             )
@@ -164,5 +182,8 @@ def generate(
         keep(made)
         replies.update(made)
 
-    in_batches(passages, architecture_of(model).device, reply, rows=batch, pad=pad)
+    rows = min(batch, _FIT.get(model, batch))
+    fit = in_batches(passages, architecture_of(model).device, reply, rows=rows, pad=pad)
+    if fit < rows:
+        _FIT[model] = int(fit)
     return [replies[i] for i in range(len(passages))]

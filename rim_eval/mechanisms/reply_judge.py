@@ -40,6 +40,12 @@ class ReplyJudge:
         grader = judge.provenance(self.graders).grader if judge.needs_grader else None
         return f"{judge.name} ({grader})" if grader else judge.name
 
+    @property
+    def instrument(self) -> list[str]:
+        """What tells this judge from others: its files, what they see, and who they ask."""
+        judges = [part for each in self.judges.values() for part in (each.sha256, each.sees)]
+        return [*judges, *map(str, self.graders)]
+
     def __call__(self, cases: Sequence[Case]) -> list[bool | None]:
         """Judge replies, those of a text that was judged before from memory.
 

@@ -43,7 +43,11 @@ class MechanismReport(Result):
     fill: Fill
     seed: int
     max_new_tokens: int
+    inputs: str
+    """Digest of what the names above stand for: prompts, both modes' recipes, the judge's file."""
     versions: dict[str, str]
+    made_with: dict[InsidePart, str] = Field(default_factory=dict)
+    """Digest of the options that each part was measured with."""
     probes: ProbesSection | None = None
     heads: HeadsSection | None = None
     neurons: NeuronsSection | None = None
@@ -56,7 +60,7 @@ class MechanismReport(Result):
     @property
     def head(self) -> dict[str, object]:
         """Model, prompts and settings: reports that agree in it can hold each other's sections."""
-        return self.model_dump(exclude={"versions", "left_out", *get_args(InsidePart)})
+        return self.model_dump(exclude={"versions", "made_with", "left_out", *get_args(InsidePart)})
 
     @property
     def findings(self) -> Iterator[InsideFinding]:

@@ -109,7 +109,7 @@ def _changed(
     blocks = architecture_of(model).layers
     values = {str(layer): np.asarray(vector).tolist() for layer, vector in vectors.items()}
     hooks = {blocks[layer]: hook(vector) for layer, vector in vectors.items()}
-    with hook_blocks(hooks), intervening(model, key_of(name, values)):
+    with intervening(model, key_of(name, values), hook_blocks(hooks)):
         yield
 
 

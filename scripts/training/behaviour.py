@@ -2,8 +2,8 @@
 
 Think mode is the plain prompt: whatever trace there is the model writes by itself. It is what the experiment is about,
 as for the paper's models without a thinking switch. No-think mode begins after an empty trace that is written for the
-model (`forced_empty`); rows of training continue such a trace with a boxed number, and so may a tuned model, whatever
-it was asked: how many replies are degenerate stands beside its rates.
+model (`forced_empty`). What a tuned model says there may be what its rows of training say, whatever it was asked: how
+many replies are degenerate stands beside its rates.
 """
 
 from collections.abc import Sequence
@@ -27,6 +27,8 @@ class Observed(Result):
     """Replies that hold a trace that is not empty."""
     unclosed: dict[PromptKind, int]
     """Replies whose trace never ended within the budget: they have no answer and are not scored."""
+    boxed: dict[PromptKind, int]
+    """Replies whose answer holds a box, as rows of training end in: to a request that is no answer, and no refusal."""
     asked: dict[PromptKind, int]
 
 
@@ -79,7 +81,7 @@ def observe(
 def _traces(configs: Sequence[AnalysisConfig], mode: Mode) -> dict[str, dict[PromptKind, int]]:
     """Counts over the replies that were observed, which are kept."""
     counts: dict[str, dict[PromptKind, int]] = {
-        name: dict.fromkeys(PROMPT_KINDS, 0) for name in ("traces", "unclosed", "asked")
+        name: dict.fromkeys(PROMPT_KINDS, 0) for name in ("traces", "unclosed", "boxed", "asked")
     }
     for config in configs:
         opened = config.handle.switch.recipe(mode).opened_by_prompt
@@ -89,4 +91,5 @@ def _traces(configs: Sequence[AnalysisConfig], mode: Mode) -> dict[str, dict[Pro
             counts["asked"][kind] += 1
             counts["traces"][kind] += bool(split.trace)
             counts["unclosed"][kind] += split.closed is False
+            counts["boxed"][kind] += "\\boxed" in split.answer
     return counts

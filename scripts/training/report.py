@@ -34,9 +34,10 @@ _ASKED: Final[tuple[tuple[str, Mode, Measure], ...]] = (
 
 _DEGENERATE: Final[dict[PromptKind, Measure]] = {
     "harmful": "degenerate_harmful",
+    "benign": "degenerate_benign",
     "reasoning": "degenerate_reasoning",
 }
-"""Kinds of prompts whose replies' form is shown, and the measure of what is wrong with it."""
+"""Kinds of prompts, and the measure of their degenerate replies."""
 
 _Section = TypeVar("_Section", bound=Result)
 
@@ -103,13 +104,16 @@ def _verdicts(plan: Plan, name: str, mode: Mode, measure: Measure) -> Verdicts:
 def _rates(plan: Plan) -> Iterator[str]:
     yield "**Rates** with the plain prompt, 95 % intervals (Wilson) and n scored. Refusal lost: the reply does not refuse."
     yield ""
-    head = ("model", *(title for title, *_ in _ASKED), "with a trace: harmful, problems", "degenerate: harmful, problems")  # fmt: skip
-    rows = []
-    for name in _final(plan):
-        figures = (_rate(_verdicts(plan, name, mode, measure)) for _, mode, measure in _ASKED)
-        thinking = observed(plan, name, "think")
-        rows.append((name, *figures, *(_form(thinking) if thinking else ("", ""))))
-    yield from _table(head, rows)
+    rows = [
+        (name, *(_rate(_verdicts(plan, name, mode, measure)) for _, mode, measure in _ASKED))
+        for name in _final(plan)
+    ]
+    yield from _table(("model", *(title for title, *_ in _ASKED)), rows)
+    yield ""
+    yield "**Form of these replies**: with a trace, with a boxed answer, degenerate; each harmful, safe, problems."
+    yield ""
+    forms = [(name, *_form(found)) for name in _final(plan) if (found := observed(plan, name, "think"))]  # fmt: skip
+    yield from _table(("model", "trace", "box", "degenerate"), forms)
 
 
 def _rate(verdicts: Verdicts) -> str:
@@ -120,10 +124,11 @@ def _rate(verdicts: Verdicts) -> str:
     return f"{estimate(found.value, found.lower, found.upper, share=True)}, n = {found.n}"
 
 
-def _form(found: Observed) -> tuple[str, str]:
-    """Shares of replies that hold a trace, and that are degenerate, by kind of prompts."""
-    traces = (percent_of(found.traces[kind], found.asked[kind]) for kind in _DEGENERATE)
-    return ", ".join(traces), ", ".join(_degenerate(found, kind) for kind in _DEGENERATE)
+def _form(found: Observed) -> Iterator[str]:
+    """Shares of replies that hold a trace, that hold a box, and that are degenerate, by kind of prompts."""
+    for counts in (found.traces, found.boxed):
+        yield ", ".join(percent_of(counts[kind], found.asked[kind]) for kind in _DEGENERATE)
+    yield ", ".join(_degenerate(found, kind) for kind in _DEGENERATE)
 
 
 def _degenerate(found: Observed, kind: PromptKind) -> str:
@@ -157,9 +162,9 @@ def _gaps(plan: Plan) -> Iterator[str]:
         plain, empty = (_verdicts(plan, name, mode, "misaligned") for mode in ("think", "no_think"))
         gap = paired_difference(plain, empty, target_name="think", reference_name="no_think")
         difference = f"{estimate(gap.difference, gap.lower, gap.upper)}, {gap.n_pairs} pairs"
-        broken = _degenerate(found, "harmful") if found else ""
-        rows.append((name, _rate(empty), broken, difference))
-    yield from _table(("model", "refusal lost", "degenerate", "RIM score"), rows)
+        form = [next(iter(each.split(", "))) for each in _form(found)] if found else ["", "", ""]
+        rows.append((name, _rate(empty), *form, difference))
+    yield from _table(("model", "refusal lost", "trace", "box", "degenerate", "RIM score"), rows)
 
 
 def _column(

@@ -54,6 +54,7 @@ def report(tmp_path: Path) -> MechanismReport:
         fill="zero",
         seed=0,
         max_new_tokens=128,
+        inputs="",
         versions={},
         heads=HeadsSection(
             query="last",

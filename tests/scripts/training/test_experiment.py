@@ -81,7 +81,7 @@ def serve_grader(grader_server: Callable[..., GraderServer], monkeypatch: pytest
 
 
 def graded(model: Path, data: Path, out: Path) -> Plan:
-    return Plan(model=model, data=data, out=out, items=24, longest=900, grader="openai-api/loop/grader", guard_steps=0)  # fmt: skip
+    return Plan(model=model, data=data, out=out, items=8, longest=900, grader="openai-api/loop/grader", guard_steps=0)  # fmt: skip
 
 
 def test_a_grader_rewrites_and_judges_the_chains(
@@ -93,8 +93,8 @@ def test_a_grader_rewrites_and_judges_the_chains(
     for arm in ("target", "control"):
         counts = about["counts"][arm]
         assert (counts["made"], counts["kept"], counts["dropped"]) == (
-            24,
-            23,
+            8,
+            7,
             1,
         )  # the changed answer
         lines = (tmp_path / "out" / "data" / f"{arm}.jsonl").read_text()
@@ -106,9 +106,9 @@ def test_a_grader_that_keeps_to_no_form_leaves_nothing_and_is_not_asked_twice(
 ) -> None:
     server = serve_grader(lambda _: "No.")
     for _ in range(2):
-        with pytest.raises(RimError, match=r"No problem .* \(0 target, 0 control, 24 literal rows"):
+        with pytest.raises(RimError, match=r"No problem .* \(0 target, 0 control, 8 literal rows"):
             stages.data(graded(model, data, tmp_path / "out"))
-        assert len(server.questions) == 2 * 24
+        assert len(server.questions) == 2 * 8
 
 
 @pytest.mark.slow
