@@ -127,3 +127,14 @@ def test_a_dry_run_says_what_would_be_generated_and_generates_no_reply(
     assert "uses up its 128 tokens at" in done.output
     assert generated == []
     assert not (tmp_path / "report.json").exists()
+
+
+def test_a_part_that_was_measured_with_other_options_is_measured_again(tmp_path: Path) -> None:
+    command = ["mech", "neurons", "--limit", "6", "--draws", "1", "--out", str(tmp_path)]
+    done = CliRunner().invoke(main, [*command, "-m", "3", "--over", "last"])
+    assert done.exit_code == 0, done.output
+    assert sections(tmp_path)["neurons"]["over"] == "last"
+    done = run(tmp_path)
+    assert "neurons: is in" not in done.output
+    assert sections(tmp_path)["neurons"]["over"] == "text"
+    assert "neurons: is in" in run(tmp_path).output
