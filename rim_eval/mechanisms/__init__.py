@@ -31,6 +31,7 @@ from rim_eval.mechanisms.ras import TrainingRun
 from rim_eval.mechanisms.ras_verdict import study_ras
 from rim_eval.mechanisms.reply_judge import load_reply_judge
 from rim_eval.mechanisms.report import MechanismReport, read_report
+from rim_eval.mechanisms.served import served_residual
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.steering import removed, steered, study_steering
 from rim_eval.mechanisms.units import Unit
@@ -66,6 +67,7 @@ __all__ = [
     "requests_of",
     "score_heads",
     "select_heads",
+    "served_residual",
     "steered",
     "study_drift",
     "study_heads",

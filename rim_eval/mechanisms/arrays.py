@@ -3,10 +3,10 @@
 An `AnalysisConfig` carries an `Arrays`; analyses hand it what they have computed, and each array is
 written at once, so that none is kept for the sake of being written:
 
-    config.arrays.add("probes/think/states", states, ("prompt", "layer", "position", "width"),
-                      prompt=ids, layer=layers, position=names)
+    config.arrays.add("probes/think/last/states", states, ("prompt", "layer", "width"),
+                      prompt=ids, layer=layers)
 
-Every array is a safetensors file of its own, DIR/probes/think/states.safetensors, that names its
+Every array is a safetensors file of its own, DIR/probes/think/last/states.safetensors, that names its
 axes, what stands along them, and the weights it was read from. Verdicts are JSON lines. Prompts are
 named by their ids; no text is written.
 """
@@ -111,7 +111,7 @@ def _check(
     if not _NAME.fullmatch(name) or len(dims) != values.ndim or len(lengths) < len(dims):
         raise RimError(
             f"Array {name!r} of shape {values.shape} with axes {', '.join(dims)}: it needs a name like "
-            "`probes/think/states` and one name for each axis, all different."
+            "`probes/think/last/states` and one name for each axis, all different."
         )
     for axis, along in labels.items():
         if len(along) != lengths.get(axis):

@@ -28,6 +28,7 @@ from rim_eval.mechanisms.auroc import Auroc, auroc
 from rim_eval.mechanisms.behaviour import AnalysisConfig
 from rim_eval.mechanisms.capture import capture
 from rim_eval.mechanisms.layer_choice import choose_layer
+from rim_eval.mechanisms.model import Request
 from rim_eval.mechanisms.probe_samples import (
     CLASSES,
     Mask,
@@ -323,8 +324,10 @@ def study_probes(config: AnalysisConfig, *, logistic: bool = True) -> ProbesSect
         if absent := [f"`{name}`" for name in POSITIONS if name not in states]:
             notes.append(f"{mode_name(mode)} mode: no prompt has a span {', '.join(absent)}.")
         classes = prompt_classes(config, mode)
+        _write_states(config, mode, requests, states)
         for question in CLASSES:
             samples = Samples.split(question, classes, config.groups_of(requests), config.seed)
+            _write_directions(config, mode, samples, states)
             probe = partial(probe_position, mode=mode, logistic=logistic, seed=config.seed)
             found = {name: probe(at, samples, position=name) for name, at in states.items()}
             probes += [each for each in found.values() if each]
@@ -332,6 +335,32 @@ def study_probes(config: AnalysisConfig, *, logistic: bool = True) -> ProbesSect
     return ProbesSection(
         probes=tuple(probes), seed=config.seed, logistic=logistic, notes=tuple(notes)
     )
+
+
+def _write_states(
+    config: AnalysisConfig, mode: Mode, requests: Sequence[Request], states: Mapping[str, Floats]
+) -> None:
+    for position, at in states.items():
+        config.arrays.add(
+            f"probes/{mode}/{position}/states",
+            at,
+            ("prompt", "layer", "width"),
+            prompt=[request.id for request in requests],
+            layer=range(-1, at.shape[1] - 1),
+        )
+
+
+def _write_directions(
+    config: AnalysisConfig, mode: Mode, samples: Samples, states: Mapping[str, Floats]
+) -> None:
+    """Write positive minus negative calibration prompts at every layer, where there are any of both."""
+    for position, at in states.items():
+        known = samples.calibration & ~np.isnan(at[:, 0, 0])
+        positive, negative = (at[side & known] for side in samples.sides)
+        if len(positive) and len(negative):
+            name = f"probes/{mode}/{position}/{samples.question}_direction"
+            layers = range(-1, at.shape[1] - 1)
+            config.arrays.add(name, direction(positive, negative), ("layer", "width"), layer=layers)
 
 
 def _notes(

@@ -3,7 +3,7 @@
     pip install vllm-lens            # in vLLM's environment; it loads itself
     vllm serve MODEL --dtype float32
 
-Probes, drift and steering directions can so be computed of models that no process here could hold.
+Probes and directions can so be computed of models that no process here could hold.
 Prompts are sent as token ids, so the token spans are those of the passages.
 """
 
