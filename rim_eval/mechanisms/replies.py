@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.batches import in_batches
+from rim_eval.mechanisms.completeness import check_padding
 from rim_eval.mechanisms.spans import Passage
 
 BATCH: Final = 128
@@ -139,9 +140,15 @@ def generate(
         max_new_tokens: Total budget of a reply, trace and answer together.
         batch: Prompts at a time, after sorting by length; halved when memory runs out.
         keep: Called with each batch's replies, by index, as soon as they are there.
+
+    Raises:
+        RimError: There are several prompts at a time, and the model reads padding as text.
     """
     import torch
 
+    parts = architecture_of(model)
+    if min(len(passages), batch) > 1:
+        check_padding(parts)
     configured = model.generation_config.eos_token_id
     ends = {tokenizer.eos_token_id}.union(
         configured if isinstance(configured, list) else [configured]
@@ -164,5 +171,5 @@ def generate(
         keep(made)
         replies.update(made)
 
-    in_batches(passages, architecture_of(model).device, reply, rows=batch, pad=pad)
+    in_batches(passages, parts.device, reply, rows=batch, pad=pad)
     return [replies[i] for i in range(len(passages))]
