@@ -126,6 +126,7 @@ def _mixing_heads(parts: Architecture, silent: list[Any]) -> str | None:
 
     if not is_replaceable(parts.base):
         return None
+
     def without_last(_module: Any, output: Any) -> Any:
         return torch.cat([output[:, :, :-1], torch.zeros_like(output[:, :, -1:])], 2)
 
@@ -183,8 +184,8 @@ def _replayed(experts: Any, args: Any) -> Any | None:
 def check_padding(parts: Architecture) -> None:
     """Check, once a model, that padding changes nothing: texts of different lengths share a batch.
 
-    Most attention leaves padding out. A recurrence or a convolution may read it, and attention to
-    all of the prompt (PaliGemma) does.
+    Most attention leaves padding out. A recurrence or a convolution may read it, and attention that is
+    not causal may be masked otherwise beside it (PaliGemma).
 
     Raises:
         RimError: It does, or the residual stream is no single vector a token.
@@ -201,8 +202,8 @@ def check_padding(parts: Architecture) -> None:
         _PADDED[parts.base] = bool(moved > rounding * alone[-1].float().abs().mean())
     if _PADDED[parts.base]:
         raise RimError(
-            f"{type(parts.base).__name__} reads padding as text, so texts of different lengths cannot be "
-            "read together, nor their replies generated. This model is not supported."
+            f"{type(parts.base).__name__} computes something else where a text is padded, so texts of "
+            "different lengths cannot be read together, nor their replies generated. This model is not supported."
         )
 
 

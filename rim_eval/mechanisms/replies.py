@@ -142,7 +142,7 @@ def generate(
         keep: Called with each batch's replies, by index, as soon as they are there.
 
     Raises:
-        RimError: There are several prompts at a time, and the model reads padding as text.
+        RimError: There are several prompts at a time, and padding changes what the model computes.
     """
     import torch
 
