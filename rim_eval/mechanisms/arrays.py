@@ -7,8 +7,8 @@ written at once, so that none is kept for the sake of being written:
                       prompt=ids, layer=layers, position=names)
 
 Every array is a safetensors file of its own, DIR/probes/think/states.safetensors, that names its
-axes, what stands along them, and the weights it was read from. Verdicts are JSON lines, each of which
-names the weights too. Prompts are named by their ids; no text is written.
+axes, what stands along them, and the weights it was read from. Verdicts are JSON lines. Prompts are
+named by their ids; no text is written.
 """
 
 import json

@@ -25,12 +25,10 @@ def intervening(model: Any, key: str) -> Iterator[None]:
 
 
 def active_interventions(model: Any) -> tuple[str, ...] | None:
-    """Return the keys of what is done to a model, in order; None where something else acts on it.
+    """Return the keys of what is done to a model, in order; None where somebody else's hooks act on it.
 
-    That is somebody else's hooks, or an adapter (PEFT), which can be switched while the weights stay. What the model then replies belongs to no key, and must not be taken for the reply of another time.
+    What the model then replies belongs to no key, and must not be taken for the reply of another time.
     """
-    if any(type(module).__module__.startswith("peft.") for module in model.modules()):
-        return None
     keys = tuple(vars(model).get(_ATTRIBUTE, ()))
     hooks = [
         getattr(hook, "func", hook).__module__

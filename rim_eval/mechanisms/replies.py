@@ -146,9 +146,8 @@ def generate(
     """
     import torch
 
-    parts = architecture_of(model)
     if min(len(passages), batch) > 1:
-        check_padding(parts)
+        check_padding(architecture_of(model))
     configured = model.generation_config.eos_token_id
     ends = {tokenizer.eos_token_id}.union(
         configured if isinstance(configured, list) else [configured]
@@ -171,5 +170,5 @@ def generate(
         keep(made)
         replies.update(made)
 
-    in_batches(passages, parts.device, reply, rows=batch, pad=pad)
+    in_batches(passages, architecture_of(model).device, reply, rows=batch, pad=pad)
     return [replies[i] for i in range(len(passages))]
