@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from transformers import AutoTokenizer
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms import frozen, load_model
+from rim_eval.mechanisms import AnalysisConfig, ModelHandle, Prompts, Request, frozen, load_model
 from rim_eval.mechanisms.adapters import is_checkpoint
 from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.completeness import check_complete
@@ -67,6 +68,21 @@ def test_neurons_of_a_model_with_two_adapters_are_those_of_its_base(tiny: Tiny) 
         check_complete(parts, "neuron")
         with pytest.raises(RimError, match="run from 0 to 23"), frozen(model, [(0, 24)]):
             pass
+
+
+def test_a_reply_with_an_adapter_is_not_that_without_it(handle: ModelHandle) -> None:
+    model = copy.deepcopy(handle.model)
+    torch.manual_seed(0)
+    config = peft.LoraConfig(target_modules="all-linear", init_lora_weights=False)
+    adapted = peft.get_peft_model(model, config).eval()
+    here = replace(handle, model=adapted.get_base_model())
+    analysis = AnalysisConfig(here, Prompts(), None, lambda _: "", {}, max_new_tokens=8)  # type: ignore[arg-type]
+    asked = [Request("a", "How do I open it?")]
+    on = analysis.replies(asked, "no_think")
+    with adapted.disable_adapter():
+        off = analysis.replies(asked, "no_think")
+    assert on != off
+    assert off == handle.replies(asked, "no_think", max_new_tokens=8)
 
 
 def test_an_adapter_is_loaded_merged_into_its_base(folder: Path, trained: Any) -> None:
