@@ -42,7 +42,7 @@ TABLE: Final[dict[str, Any]] = tomllib.loads(
 
 FAMILIES: Final = tuple(TABLE["families"])
 
-NORMED: Final = ("minimax",)
+NORMED: Final = ("minimax", "openai-gpt")
 """Families whose layers hand on a norm of their input and not the input, so that `rest` says nothing."""
 
 EXACT: Final = 1e-5
@@ -207,7 +207,7 @@ def _hooked(modules: Any, hook: Any, *, before: bool = False) -> Iterator[None]:
 
 
 def _first(output: Any) -> Any:
-    return output[0] if isinstance(output, tuple) else output
+    return output[0] if isinstance(output, (tuple, list)) else output
 
 
 def _rows(model: Any, parts: Architecture) -> float:

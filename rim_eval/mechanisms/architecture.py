@@ -259,10 +259,10 @@ def _downs(layer: Any, mixers: tuple[Any, ...], width: int) -> tuple[Down, ...]:
 
 
 def modules_outside(module: Any, mixers: tuple[Any, ...]) -> Iterator[Any]:
-    """A module and all below it, without mixers."""
+    """A module and all below it, without mixers and without what a linear module holds (adapters)."""
     if not any(module is each for each in mixers):
         yield module
-        for child in module.children():
+        for child in () if is_linear(module) else module.children():
             yield from modules_outside(child, mixers)
 
 

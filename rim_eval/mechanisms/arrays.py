@@ -14,6 +14,7 @@ named by their ids; no text is written.
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -80,12 +81,15 @@ class Arrays:
     def add_verdicts(
         self, name: str, behaviour: Mapping[Any, Mapping[str, Sequence[float | None]]], mode: Mode
     ) -> None:
-        """Write every prompt's verdicts as JSON lines: prompt, mode, and each measure that it has.
+        """Write every prompt's verdicts as JSON lines: prompt, mode, each measure that it has, and the origin.
 
         Args:
             name: File below the folder, without its ending.
             behaviour: Measure to prompt id to its verdict, 1, 0 or None (`behaviour.Behaviour`).
             mode: Mode in which the replies were generated.
+
+        Raises:
+            RimError: The file is of other weights, or it cannot be written.
         """
         if self.folder is None:
             return
@@ -93,11 +97,14 @@ class Arrays:
         for measure, verdicts in behaviour.items():
             for prompt, verdict in verdicts.items():
                 rows.setdefault(prompt, {"prompt": prompt, "mode": mode})[measure] = verdict[0]
-        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows.values())
-        write_whole({self.folder / f"{name}.jsonl": "".join(lines)})
+        told = [row | {"about": dict(self.about)} for row in rows.values()]
+        path = self.folder / f"{name}.jsonl"
+        self._refuse_foreign(path)
+        write_whole({path: "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in told)})
 
     def _refuse_foreign(self, path: Path) -> None:
-        if path.is_file() and (found := read_array(path).about) != dict(self.about):
+        read = _origin_of_rows if path.suffix == ".jsonl" else lambda at: read_array(at).about
+        if path.is_file() and path.stat().st_size and (found := read(path)) != dict(self.about):
             raise RimError(
                 f"{path} is of {found or 'an unknown origin'}, and this run of {dict(self.about)}: give "
                 "another folder for its arrays."
@@ -118,6 +125,14 @@ def _check(
             raise RimError(
                 f"Array {name!r}: {len(along)} labels along {axis!r}, and its axes are {lengths}."
             )
+
+
+def _origin_of_rows(path: Path) -> dict[str, str] | None:
+    """What verdicts say of their origin; None where the file is none of ours."""
+    with path.open(encoding="utf-8") as file, suppress(ValueError, KeyError, TypeError):
+        found: dict[str, str] = json.loads(file.readline())["about"]
+        return found
+    return None
 
 
 def read_array(path: Path) -> LabelledArray:

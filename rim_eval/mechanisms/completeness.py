@@ -94,7 +94,7 @@ def _find_fault(parts: Architecture, kind: UnitKind) -> str | None:
             )
     if kind == "neuron" and (strange := _strange_experts(parts)):
         return f"{strange} computes its experts in a way that is not known"
-    if kind == "head" and (mixing := _mixing_heads(parts)):
+    if kind == "head" and (mixing := _mixing_heads(parts, silent)):
         return f"{mixing} mixes its heads before its output projection"
     after, _ = _run(
         parts,
@@ -115,34 +115,41 @@ def _find_fault(parts: Architecture, kind: UnitKind) -> str | None:
     return None
 
 
-def _mixing_heads(parts: Architecture) -> str | None:
+def _mixing_heads(parts: Architecture, silent: list[Any]) -> str | None:
     """A class of attention whose heads are not what its output projection reads, side by side.
 
     The last head's output of the attention function is set to 0: then its place in the projection's
-    input is 0 and all others are not. Where there is no such function, this is not known.
+    input is 0, and all others are what they were and not 0. Where there is no such function, this is
+    not known. With all mixers and units silent, each layer reads the same in both passes.
     """
     import torch
 
     if not is_replaceable(parts.base):
         return None
-    read: dict[Any, Any] = {}
 
     def without_last(_module: Any, output: Any) -> Any:
         return torch.cat([output[:, :, :-1], torch.zeros_like(output[:, :, -1:])], 2)
 
-    with ExitStack() as stack:
-        for output in parts.outputs:
-            if output is not None:
-                hook = output.register_forward_pre_hook(lambda m, args: read.update({m: args[0]}))
-                stack.callback(hook.remove)
-        stack.enter_context(seen_attention(parts.base, lambda *_: None, without_last))
-        _run(parts, ())
+    def read(change: Any) -> dict[Any, Any]:
+        inputs: dict[Any, Any] = {}
+        with ExitStack() as stack:
+            for output in parts.outputs:
+                if output is not None:
+                    hook = output.register_forward_pre_hook(lambda m, x: inputs.update({m: x[0]}))
+                    stack.callback(hook.remove)
+            stack.enter_context(seen_attention(parts.base, lambda *_: None, change))
+            _run(parts, silent)
+        return inputs
+
+    before, after = read(None), read(without_last)
     for layer, output in enumerate(parts.outputs):
         if output is None:
             continue
-        states = read[output].reshape(_TOKENS, parts.heads[layer], parts.head_dims[layer])
+        shape = _TOKENS, parts.heads[layer], parts.head_dims[layer]
+        whole, states = (each[output].reshape(shape) for each in (before, after))
         is_zero = (states == 0).all(0).all(-1).tolist()
-        if is_zero != [False] * (parts.heads[layer] - 1) + [True]:
+        is_side_by_side = is_zero == [False] * (parts.heads[layer] - 1) + [True]
+        if not is_side_by_side or not _same(states[:, :-1], whole[:, :-1]):
             return type(parts.attention[layer]).__name__
     return None
 
@@ -177,27 +184,26 @@ def _replayed(experts: Any, args: Any) -> Any | None:
 def check_padding(parts: Architecture) -> None:
     """Check, once a model, that padding changes nothing: texts of different lengths share a batch.
 
-    Attention leaves padding out; whether a recurrence or convolution does depends on the model.
+    Most attention leaves padding out. A recurrence or a convolution may read it, and attention that is
+    not causal may be masked otherwise beside it (PaliGemma).
 
     Raises:
-        RimError: It does.
+        RimError: It does, or the residual stream is no single vector a token.
     """
     import torch
 
-    attention = [each for each in parts.attention if each is not None]
-    if all(_among(mixer, attention) for each in parts.mixers for mixer in each):
-        return
     if parts.base not in _PADDED:
         with _evaluating(parts.base):
             alone, _ = _run(parts, ())
+            parts.check_stream(alone[-1])
             padded, _ = _run(parts, (), padding=_TOKENS)
         moved = (padded[-1][:, _TOKENS:] - alone[-1]).float().abs().mean()
         rounding = max(1e-3, 8 * torch.finfo(alone[-1].dtype).eps)
         _PADDED[parts.base] = bool(moved > rounding * alone[-1].float().abs().mean())
     if _PADDED[parts.base]:
         raise RimError(
-            f"{type(parts.base).__name__} reads padding as text, so texts of different lengths cannot be "
-            "read together, nor their replies generated. This model is not supported."
+            f"{type(parts.base).__name__} computes something else where a text is padded, so texts of "
+            "different lengths cannot be read together, nor their replies generated. This model is not supported."
         )
 
 

@@ -46,7 +46,8 @@ from rim_eval.mechanisms.units import Unit, Units, by_layer, check_units
 from rim_eval.statistics._result import Result
 
 CONFIG_KEY: Final = "rim_eval_ablated"
-"""Entry of `config.json` that marks an ablated model; engines ignore it, its fingerprint does not."""
+"""Entry of `config.json` that marks an ablated model, a list of all sets that were zeroed in it one after
+the other; engines ignore it, its fingerprint does not."""
 
 NOTE: Final = "ablation.json"
 
@@ -56,7 +57,7 @@ _WEIGHTS: Final = {
 
 
 class Ablated(Result):
-    """What was exported; also the text of `ablation.json` in the folder."""
+    """What was exported; `ablation.json` in the folder is a list of these, the last export last."""
 
     kind: UnitKind
     units: tuple[Unit, ...]
@@ -176,7 +177,8 @@ def export_ablated(
     """Write a checkpoint whose units are ablated by zero, ready for vLLM, SGLang or transformers.
 
     Files are copied and changed in the copies. Where the weights do not lie in them as they are in
-    the model (no safetensors files, other names), the model is loaded, changed and saved instead.
+    the model (no safetensors files, other names), the model is loaded, changed and saved instead. A
+    process that is killed leaves a hidden folder `.NAME.*` beside the new one, which may be deleted.
 
     Args:
         source: A local folder or a model id of the Hugging Face hub.
@@ -301,31 +303,53 @@ def _load_and_save(folder: Path, target: Path, kind: UnitKind, units: Units) -> 
 
 
 def _other_files(folder: Path) -> list[Path]:
-    """Everything but weights, hidden files, and what describes other weights (Mistral's own format)."""
+    """Everything but weights, hidden files, and what describes other weights.
+
+    That is Mistral's own format, and sub-folders that hold weights (a training's checkpoints).
+    """
+    others = {path.parent for path in folder.rglob("*") if path.suffix in _WEIGHTS} - {folder}
     return [
         path
         for path in sorted(folder.rglob("*"))
         if path.is_file()
         and path.suffix not in _WEIGHTS
         and not path.name.endswith(".index.json")
+        and others.isdisjoint(path.parents)
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.relative_to(folder).parts[0] not in ("original", "params.json")
     ]
 
 
 def _write_notes(folder: Path, target: Path, ablated: Ablated) -> None:
-    """Mark the configuration, and say in JSON and in the model card what was done."""
+    """Mark the configuration, and say in JSON and in the model card what was done, and before."""
     config = read_json_object(target / "config.json")
-    config[CONFIG_KEY] = {
-        "kind": ablated.kind,
-        "units": [list(unit) for unit in ablated.units],
-        "fingerprint": ablated.fingerprint,
-    }
+    every = [*(_earlier(folder) if CONFIG_KEY in config else ()), ablated]
+    config[CONFIG_KEY] = [
+        {
+            "kind": each.kind,
+            "units": [list(unit) for unit in each.units],
+            "fingerprint": each.fingerprint,
+        }
+        for each in every
+    ]
     _write(target / "config.json", json.dumps(config, indent=2, ensure_ascii=False))
-    _write(target / NOTE, ablated.model_dump_json(indent=1))
-    if (folder / "README.md").is_file():
+    _write(target / NOTE, json.dumps([each.model_dump(mode="json") for each in every], indent=1))
+    if (folder / "README.md").is_file() and len(every) == 1:
         shutil.copyfile(folder / "README.md", target / "README.source.md")
-    _write(target / "README.md", _card(ablated))
+    _write(target / "README.md", "\n\n".join(map(_card, reversed(every))))
+
+
+def _earlier(folder: Path) -> list[Ablated]:
+    """What was zeroed before in a checkpoint that is an export itself."""
+    from pydantic import TypeAdapter
+
+    try:
+        return TypeAdapter(list[Ablated]).validate_json((folder / NOTE).read_bytes())
+    except (OSError, ValueError) as error:
+        raise RimError(
+            f"{folder} is ablated already (its config.json says so), and its {NOTE} cannot be read: what was "
+            "zeroed before would be lost. Put that file back, or export from the first model."
+        ) from error
 
 
 def _write(path: Path, text: str) -> None:

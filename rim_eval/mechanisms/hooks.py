@@ -32,11 +32,11 @@ def hook_blocks(modules: Mapping[Any, Callable[[Any], Any]]) -> Iterator[None]:
     """
 
     def hook(_module: Any, _args: Any, output: Any, use: Callable[[Any], Any]) -> Any:
-        is_tuple = isinstance(output, tuple)
-        changed = use(output[0] if is_tuple else output)
+        is_several = isinstance(output, (tuple, list))
+        changed = use(output[0] if is_several else output)
         if changed is None:
             return None
-        return (changed, *output[1:]) if is_tuple else changed
+        return type(output)((changed, *output[1:])) if is_several else changed
 
     with ExitStack() as stack:
         for module, use in modules.items():

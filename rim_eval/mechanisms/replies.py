@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.batches import in_batches
+from rim_eval.mechanisms.completeness import check_padding
 from rim_eval.mechanisms.spans import Passage
 
 BATCH: Final = 128
@@ -156,9 +157,14 @@ def generate(
         min_new_tokens: Tokens before which no reply ends.
         batch: Prompts at a time, after sorting by length; halved when memory runs out.
         keep: Called with each batch's replies, by index, as soon as they are there.
+
+    Raises:
+        RimError: There are several prompts at a time, and padding changes what the model computes.
     """
     import torch
 
+    if min(len(passages), batch) > 1:
+        check_padding(architecture_of(model))
     configured = model.generation_config.eos_token_id
     ends = {tokenizer.eos_token_id}.union(
         configured if isinstance(configured, list) else [configured]

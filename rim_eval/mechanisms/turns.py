@@ -71,7 +71,8 @@ def read_turn(tokenizer: Any, recipe: Recipe, user: str, *, id: str = "") -> Tur
     turn_end = (message_end, end) if header.role and message_end < end else None
     if turn_end:
         mark = next(_marks(tokenizer, rendered, *turn_end), None)
-        turn_end = mark or turn_end
+        # Words there are the template's own for a mode (GLM: `/nothink`), and end no turn.
+        turn_end = mark or (None if re.search(r"\w", rendered[slice(*turn_end)]) else turn_end)
     prompt = rendered + (recipe.prefill or "")
     return Turn(prompt, (start, stop), turn_end, header.start, header.role, header.body)
 

@@ -177,11 +177,28 @@ def _neuron_blocks(parts: Architecture, layer: int) -> Iterator[_NeuronBlock]:
             )
         for expert in range(down.experts):
             written, *read = _expert_weights(down, expert)
-            yield _NeuronBlock(down.first + expert * down.size, down.size, written, read)
+            yield _checked(_NeuronBlock(down.first + expert * down.size, down.size, written, read))
         if not down.experts:
             read = list(_weights_read(down))
             written = _Weight(down.weight, (), down.axis + 2)
-            yield _NeuronBlock(down.first, down.size, written, read)
+            yield _checked(_NeuronBlock(down.first, down.size, written, read))
+
+
+def _checked(block: _NeuronBlock) -> _NeuronBlock:
+    """Check that each weight has its rows for each neuron; packed ones have others, or codes in them."""
+    for weight in (block.written, *block.read):
+        matrix = weight.parameter[weight.expert]
+        if (
+            not matrix.is_floating_point()
+            or matrix.ndim <= weight.axis
+            or matrix.shape[weight.axis] != block.size * weight.copies
+        ):
+            raise RimError(
+                f"A weight of {block.size} neurons, {tuple(matrix.shape)} of {matrix.dtype}, is packed: which "
+                "of its numbers belong to a neuron is not known. Load the unquantised checkpoint to compare "
+                "or freeze them."
+            )
+    return block
 
 
 def _expert_weights(down: Down, expert: int) -> Iterator[_Weight]:

@@ -79,7 +79,7 @@ def run(out: Path, *arguments: str) -> dict[str, object]:
     if result.exception:
         raise result.exception
     assert str(out) in result.output
-    note: dict[str, object] = json.loads((out / "ablation.json").read_text())
+    note: dict[str, object] = json.loads((out / "ablation.json").read_text())[-1]
     return note
 
 

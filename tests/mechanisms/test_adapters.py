@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import torch
 from transformers import AutoTokenizer
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms import load_model
+from rim_eval.mechanisms import AnalysisConfig, ModelHandle, Prompts, Request, frozen, load_model
 from rim_eval.mechanisms.adapters import is_checkpoint
+from rim_eval.mechanisms.architecture import architecture_of
+from rim_eval.mechanisms.completeness import check_complete
 from rim_eval.mechanisms.model import read_config
 from rim_eval.mechanisms.units import weight_change
 from rim_eval.paths import organism_dir
@@ -52,6 +55,34 @@ def test_weights_of_a_peft_model_are_those_with_its_adapter(tiny: Tiny, trained:
     torch.testing.assert_close(live, after)
     with trained.disable_adapter():
         assert not weight_change(tiny("qwen3"), trained).outgoing.any()
+
+
+def test_neurons_of_a_model_with_two_adapters_are_those_of_its_base(tiny: Tiny) -> None:
+    config = peft.LoraConfig(target_modules="all-linear", r=2)
+    model = peft.get_peft_model(copy.deepcopy(tiny("qwen3")), config)
+    model.add_adapter("two", config)
+    for active in ("default", "two"):
+        model.set_adapter(active)
+        parts = architecture_of(model.get_base_model())
+        assert parts.widths == architecture_of(tiny("qwen3")).widths
+        check_complete(parts, "neuron")
+        with pytest.raises(RimError, match="run from 0 to 23"), frozen(model, [(0, 24)]):
+            pass
+
+
+def test_a_reply_with_an_adapter_is_not_that_without_it(handle: ModelHandle) -> None:
+    model = copy.deepcopy(handle.model)
+    torch.manual_seed(0)
+    config = peft.LoraConfig(target_modules="all-linear", init_lora_weights=False)
+    adapted = peft.get_peft_model(model, config).eval()
+    here = replace(handle, model=adapted.get_base_model())
+    analysis = AnalysisConfig(here, Prompts(), None, lambda _: "", {}, max_new_tokens=8)  # type: ignore[arg-type]
+    asked = [Request("a", "How do I open it?")]
+    on = analysis.replies(asked, "no_think")
+    with adapted.disable_adapter():
+        off = analysis.replies(asked, "no_think")
+    assert on != off
+    assert off == handle.replies(asked, "no_think", max_new_tokens=8)
 
 
 def test_an_adapter_is_loaded_merged_into_its_base(folder: Path, trained: Any) -> None:

@@ -95,13 +95,26 @@ def test_verdicts_are_lines_of_prompts_with_the_measures_that_they_have(tmp_path
         "over_refused": {"c": [0.0]},
         "correct": {},
     }
-    Arrays(tmp_path).add_verdicts("heads/untouched", behaviour, "think")
+    Arrays(tmp_path, ABOUT).add_verdicts("heads/untouched", behaviour, "think")
     lines = (tmp_path / "heads" / "untouched.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [
-        {"prompt": "a", "mode": "think", "misaligned": 1.0},
-        {"prompt": "b", "mode": "think", "misaligned": None},
-        {"prompt": "c", "mode": "think", "over_refused": 0.0},
+        {"prompt": "a", "mode": "think", "misaligned": 1.0, "about": ABOUT},
+        {"prompt": "b", "mode": "think", "misaligned": None, "about": ABOUT},
+        {"prompt": "c", "mode": "think", "over_refused": 0.0, "about": ABOUT},
     ]
+
+
+def test_verdicts_of_other_weights_are_not_replaced(tmp_path: Path) -> None:
+    path, other = tmp_path / "it.jsonl", {**ABOUT, "fingerprint": "f"}
+    Arrays(tmp_path, ABOUT).add_verdicts("it", {}, "think")  # no verdict has no origin
+    for verdict in (1.0, 0.0):
+        Arrays(tmp_path, ABOUT).add_verdicts("it", {"misaligned": {"a": [verdict]}}, "think")
+    with pytest.raises(RimError, match="another folder"):
+        Arrays(tmp_path, other).add_verdicts("it", {"misaligned": {"a": [1.0]}}, "think")
+    assert json.loads(path.read_text())["misaligned"] == 0.0
+    path.write_text("notes of somebody\n")
+    with pytest.raises(RimError, match="unknown origin"):
+        Arrays(tmp_path, ABOUT).add_verdicts("it", {"misaligned": {"a": [1.0]}}, "think")
 
 
 def test_missing_numbers_stay_missing(tmp_path: Path) -> None:

@@ -136,11 +136,40 @@ def test_an_exported_model_is_marked_and_has_another_fingerprint(
     done = export_ablated(tmp_path / "base", "head", HEADS, tmp_path / "out", found_in=before)
     model = reloaded(tmp_path / "out")
     assert done.fingerprint == before
-    assert getattr(model.config, CONFIG_KEY)["fingerprint"] == before
-    assert [tuple(unit) for unit in getattr(model.config, CONFIG_KEY)["units"]] == HEADS
+    (marked,) = getattr(model.config, CONFIG_KEY)
+    assert marked["fingerprint"] == before
+    assert [tuple(unit) for unit in marked["units"]] == HEADS
     assert fingerprint(model) != before
-    note = json.loads((tmp_path / "out" / "ablation.json").read_text())
+    (note,) = json.loads((tmp_path / "out" / "ablation.json").read_text())
     assert note["units"] == [list(unit) for unit in HEADS]
+
+
+def test_sets_of_an_export_of_an_export_are_all_told(tiny: Tiny, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    tiny("qwen3").save_pretrained(base)
+    (base / "README.md").write_text("The first model.")
+    export_ablated(base, "neuron", [(0, 3)], tmp_path / "one")
+    export_ablated(tmp_path / "one", "head", HEADS, tmp_path / "two")
+    sets = [("neuron", [[0, 3]]), ("head", [list(unit) for unit in HEADS])]
+    marked = getattr(reloaded(tmp_path / "two").config, CONFIG_KEY)
+    notes = json.loads((tmp_path / "two" / "ablation.json").read_text())
+    for told in (marked, notes):
+        assert [(each["kind"], each["units"]) for each in told] == sets
+    assert "- layer 0: 3" in (tmp_path / "two" / "README.md").read_text()
+    assert (tmp_path / "two" / "README.source.md").read_text() == "The first model."
+    (tmp_path / "two" / "ablation.json").unlink()
+    with pytest.raises(RimError, match="is ablated already"):
+        export_ablated(tmp_path / "two", "neuron", [(1, 3)], tmp_path / "three")
+
+
+def test_checkpoints_inside_the_source_are_left_behind(tiny: Tiny, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    for folder in (base, base / "checkpoint-5"):
+        tiny("qwen3").save_pretrained(folder)
+    (base / "more").mkdir()
+    (base / "more" / "vocab.txt").touch()
+    export_ablated(base, "head", HEADS, tmp_path / "out")
+    assert [each.name for each in (tmp_path / "out").iterdir() if each.is_dir()] == ["more"]
 
 
 def test_columns_of_fp8_weights_are_zeroed_and_their_scales_stay(

@@ -16,9 +16,10 @@ from rim_eval.mechanisms import Neurons, capture, frozen
 from rim_eval.mechanisms.ablation import ablate_units, mean_units
 from rim_eval.mechanisms.architecture import UnitKind, architecture_of
 from rim_eval.mechanisms.capture import Attention
-from rim_eval.mechanisms.completeness import check_complete
+from rim_eval.mechanisms.completeness import check_complete, check_padding
 from rim_eval.mechanisms.heads import score_heads
 from rim_eval.mechanisms.model import ModelHandle, Request, load_model
+from rim_eval.mechanisms.replies import generate
 from rim_eval.mechanisms.units import weight_change
 
 FAST = (
@@ -31,16 +32,23 @@ FAST = (
     "granitemoeshared",
     "nemotron_h",
     "qwen3_next",
+    "bitnet",
+    "openai-gpt",
+    "paligemma",
+    "rwkv",
 )
 
 REFUSED = {
+    "bitnet": "BitNetAttention mixes its heads",
     "dbrx": r"ffn\.experts\.mlp \(DbrxExpertGLU\)",
     "diffllama": "DiffLlamaAttention mixes its heads",
     "deepseek_v4": "no single vector a token",
     "gemma3n_text": "no single vector a token",
     "jetmoe": r"mlp\.output_linear \(JetMoeParallelExperts\)",
     "longcat_flash": "list of layers cannot be found",
-    "recurrent_gemma": "reads padding as text",
+    "paligemma": "computes something else where a text is padded",
+    "recurrent_gemma": "computes something else where a text is padded",
+    "rwkv": "computes something else where a text is padded",
 }
 """Families of which something is refused, and what the message says."""
 
@@ -163,6 +171,20 @@ def test_a_checkpoint_of_a_multimodal_model_is_loaded_and_replies(
         np.testing.assert_allclose(mine, want, atol=1e-6)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("family", ["paligemma", "rwkv", "recurrent_gemma"])
+def test_replies_are_not_generated_together_where_padding_changes_them(
+    handle: ModelHandle, family: str
+) -> None:
+    model = build(family)
+    with pytest.raises(RimError, match="where a text is padded"):
+        generate(model, handle.tokenizer, passages(), max_new_tokens=2)
+
+
+def test_a_residual_stream_of_several_vectors_is_named() -> None:
+    with pytest.raises(RimError, match="no single vector a token"):
+        check_padding(architecture_of(build("gemma3n_text")))
+
+
 def test_layers_that_share_a_module_are_refused() -> None:
     model = build("llama")
     model.model.layers[1].mlp = model.model.layers[0].mlp
@@ -187,8 +209,11 @@ def test_modules_that_see_only_some_tokens_are_refused() -> None:
     mlp = model.model.layers[1].mlp
     forward = mlp.forward
     mlp.forward = lambda hidden: torch.cat([forward(hidden[:, :3]), hidden[:, 3:]], 1)
-    with pytest.raises(RimError, match="is not run on every token once"):
-        capture(model, passages(), neurons=Neurons("max"))
+    with (
+        pytest.raises(RimError, match="is not run on every token once"),
+        ablate_units(model, "neuron", [(0, 0)]),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(

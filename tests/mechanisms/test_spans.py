@@ -157,6 +157,11 @@ PROMPTS: dict[str, tuple[Mode, str, tuple[str | None, ...]]] = {
         "<|end|> <|assistant|>",
         ("<|end|>", None, "<|assistant|>", "Here are my reasoning steps:", "\n", None),
     ),
+    "glm": (
+        "no_think",
+        "<|user|> <|assistant|> <think> </think>",
+        (None, None, "<|assistant|>", "<think>", None, "</think>"),
+    ),
     "answer_opened": ("think", "<|end|> <|bot|>", ("<|end|>", None, "<|bot|>", None, None, None)),
 }
 NAMES = ("turn_end", "turn_start", "assistant", "think", "inside", "think_end")

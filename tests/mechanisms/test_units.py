@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms import Unit
+from rim_eval.mechanisms import Unit, frozen
 from rim_eval.mechanisms.architecture import architecture_of
-from rim_eval.mechanisms.units import overlap, relative_change, weight_change
+from rim_eval.mechanisms.units import outgoing_sizes, overlap, relative_change, weight_change
 
 Tiny = Callable[[str], Any]
 
@@ -85,6 +85,33 @@ def test_an_unchanged_model_has_changed_by_exactly_nothing(tiny: Tiny) -> None:
 def test_models_of_other_shapes_are_refused(tiny: Tiny) -> None:
     with pytest.raises(RimError, match="differ in the shape"):
         weight_change(tiny("llama"), tiny("qwen3_moe"))
+
+
+@pytest.mark.parametrize("shape", [(32 * 24 // 2, 1), (16, 24), (32, 24)])
+def test_packed_weights_are_refused(tiny: Tiny, shape: tuple[int, int]) -> None:
+    """4 bits a number in bitsandbytes' shape, two rows in one, and codes of 8 bits."""
+
+    model = copy.deepcopy(tiny("qwen3"))
+    down = model.model.layers[1].mlp.down_proj
+    true = down.weight.detach()
+    down.forward = lambda acts: torch.nn.functional.linear(acts, true)
+    down.weight = torch.nn.Parameter(torch.ones(shape, dtype=torch.uint8), requires_grad=False)
+    with pytest.raises(RimError, match="is packed"):
+        outgoing_sizes(model)
+    with pytest.raises(RimError, match="is packed"):
+        weight_change(model, model)
+    with pytest.raises(RimError, match="is packed"), frozen(model, [(1, 3)]):
+        pass
+
+
+def test_weights_with_other_rows_than_neurons_are_refused(tiny: Tiny) -> None:
+    model = copy.deepcopy(tiny("qwen3"))
+    gate = model.model.layers[1].mlp.gate_proj
+    true = gate.weight.detach()
+    gate.forward = lambda acts: torch.nn.functional.linear(acts, true)
+    gate.weight = torch.nn.Parameter(torch.ones(12, 32))
+    with pytest.raises(RimError, match=r"24 neurons, \(12, 32\)"):
+        weight_change(model, model)
 
 
 def test_overlap_counts_and_its_expectation_is_the_hypergeometric_mean() -> None:
