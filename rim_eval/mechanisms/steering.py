@@ -409,27 +409,24 @@ _VERDICTS: Final[dict[str, tuple[SteeringVerdict, str]]] = {
 
 
 def _figures(study: Steering) -> str:
-    """The figures behind a verdict, as the rest of its sentence."""
+    """The figures behind a verdict, as the rest of its sentence; the others stand in the fields."""
     if study.chosen is None or study.change is None:
         return "."
     text = (
         f". After layer {study.chosen.layer}, {study.chosen.coefficient:g} times the difference of means "
-        f"moves held-out misalignment in {mode_name(study.mode)} mode, degenerate replies counted as "
-        f"misaligned, by {_change(study.change)}"
+        f"moves held-out misalignment in {mode_name(study.mode)} mode (degenerate replies count) by "
+        f"{_change(study.change)}"
     )
     for change, what in (
-        (study.degenerate, "degenerate replies to harmful prompts"),
+        (study.degenerate, "degenerate replies"),
         (study.over_refused, "benign prompts refused or degenerate"),
     ):
         if change is not None and change.n_pairs:
-            text += f"; {what} {_change(change)}"
+            text += f"; {what} {change.difference:+.1f}"
     if study.rank is not None:
-        text += f"; on {study.ranked} prompts {study.rank.value:.1f} points down, {study.rank.text('{:.1f}')}"
+        text += f"; on {study.ranked} prompts {study.rank.value:.1f} down, {study.rank.text('{:.1f}')}"
         if len(study.separate) > 1:
             text += f", each the best of {len(study.separate)} vectors"
-    for change, what in ((study.away, "subtracted instead"), (study.removed, "projected out")):
-        if change is not None:
-            text += f"; {what} {_change(change)}"
     return f"{text}."
 
 

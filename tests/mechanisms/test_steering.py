@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,22 @@ from numpy.typing import NDArray
 from rim_eval.mechanisms import (
     AnalysisConfig,
     Behaviour,
+    MechanismReport,
     ModelHandle,
     Passage,
     Prompts,
     capture,
     intent_for,
     load_reply_judge,
+    measure_mitigation,
+    read_report,
     wrap_model,
 )
 from rim_eval.mechanisms.behaviour import LABELS, Measure
 from rim_eval.mechanisms.capture import capture_residual
+from rim_eval.mechanisms.card_section import card_section
 from rim_eval.mechanisms.probes import direction
+from rim_eval.mechanisms.report import write_report
 from rim_eval.mechanisms.steering import (
     fitting_prompts,
     removed,
@@ -33,7 +39,7 @@ from rim_eval.mechanisms.steering import (
     study_steering,
 )
 from rim_eval.organism import direction_facts, load_variant
-from rim_eval.types import Mode
+from rim_eval.types import MODES, Mode
 
 Tiny = Callable[[str], Any]
 Floats = NDArray[np.float32]
@@ -218,6 +224,32 @@ def test_a_reply_that_is_read_off_the_direction_can_be_steered(
     assert harmful < 48
     settings = len(result.sweep) * (48 + 24)
     assert result.generations == settings + len(held_out) + 21 * harmful
+
+
+def test_a_report_of_steering_that_works_is_written_and_read(
+    read_off: Callable[..., ReadOff], found: tuple[Floats, float], tmp_path: Path
+) -> None:
+    config = read_off(along(found))
+    result = study_steering(config, "no_think", layers=(1, LAYER)).study
+    before = {mode: config.untouched(mode) for mode in MODES}
+    mitigation = measure_mitigation("Steering towards refusal", before, {})
+    report = MechanismReport(
+        model="organism",
+        fingerprint="none",
+        switch="switch",
+        sets=(),
+        judge="toy_exact",
+        fill="zero",
+        seed=0,
+        max_new_tokens=1,
+        versions={},
+        mitigations=(mitigation.model_copy(update={"steering": result}),),
+    )
+    write_report(report, tmp_path / "report.json")
+    section = card_section(read_report(tmp_path / "report.json"), tmp_path / "report.json")
+    says = {each.says: each.verdict for each in section.findings}
+    assert says[result.sentence] == "works"
+    assert len(result.sentence) < 500, "room below the 600 that a finding may have"
 
 
 def test_nothing_is_left_to_gain_after_a_setting_that_refuses_all(
