@@ -7,8 +7,10 @@ import torch
 from rim_eval.errors import RimError
 from rim_eval.mechanisms import ModelHandle, Prompts
 from rim_eval.mechanisms.drift import (
+    LayerDrift,
     cka,
     drift_along,
+    drift_text,
     layer_drift,
     layer_ratio,
     mean_interval,
@@ -67,13 +69,57 @@ def test_the_ratios_interval_is_the_jackknife_of_its_logarithm() -> None:
         states = RNG.normal(size=(25, 4))
         pairs.append((states, states + noise * RNG.normal(size=(25, 4))))
     ratio = layer_ratio(*(cka(*pair) for pair in pairs))
-    width = 1.959964 * np.sqrt(sum(jackknife_by_hand(*pair) for pair in pairs))
+    width = 2.063899 * np.sqrt(sum(jackknife_by_hand(*pair) for pair in pairs))
     found = ratio_interval(pairs[0], pairs[1])
     assert found.lower == pytest.approx(ratio / np.exp(width))
     assert found.upper == pytest.approx(ratio * np.exp(width))
     assert found.lower > 1
+    wider = ratio_interval(pairs[0], pairs[1], among=36)
+    assert np.log(wider.upper / wider.lower) == pytest.approx(
+        2 * width * 3.61385 / 2.0639, rel=1e-3
+    )
     still = (pairs[0][0], pairs[0][0])
     assert np.isnan(ratio_interval(pairs[0], still).lower)
+
+
+def chain(n: int, layers: int = 36, correlation: float = 0.9, *shape: int) -> np.ndarray:
+    """Noise in which neighbouring layers are alike, shape (layers, n, ...)."""
+    noise = RNG.standard_normal((layers, n, *shape))
+    for layer in range(1, layers):
+        noise[layer] *= np.sqrt(1 - correlation**2)
+        noise[layer] += correlation * noise[layer - 1]
+    return noise
+
+
+def drifts_of(n: int) -> list[LayerDrift]:
+    """Drift by chance alone in each of 36 layers, with the intervals that `layer_drift` gives."""
+    moved = chain(n)
+    intervals = [mean_interval(values, among=len(moved)) for values in moved]
+    return [
+        LayerDrift(
+            layer=layer,
+            cka_harmful=1,
+            cka_harmless=1,
+            ratio=np.nan,
+            ratio_lower=np.nan,
+            ratio_upper=np.nan,
+            drift=values.mean(),
+            drift_lower=interval.lower,
+            drift_upper=interval.upper,
+            drift_harmless=0,
+            gap=1,
+            n_harmful=n,
+            n_harmless=n,
+        )
+        for layer, (values, interval) in enumerate(zip(moved, intervals, strict=True))
+    ]
+
+
+@pytest.mark.parametrize("n", [10, 60])
+def test_of_many_layers_that_do_not_drift_seldom_one_is_named(n: int) -> None:
+    runs = 300
+    named = sum("most in layer" in drift_text(drifts_of(n)) for _ in range(runs))
+    assert named <= 0.05 * runs + 2 * (0.05 * 0.95 * runs) ** 0.5
 
 
 @pytest.mark.slow

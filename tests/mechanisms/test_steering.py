@@ -118,7 +118,8 @@ def test_a_layer_where_they_differ_is_tried() -> None:
 
 
 Rule = Callable[[Floats, Floats, Sequence[str]], tuple[NDArray[np.bool_], NDArray[np.bool_]]]
-"""From residual vectors as they are now and untouched, and the kinds of the prompts: bad replies, degenerate replies."""
+"""From residual vectors as they are now and untouched, and the kinds of the prompts: bad replies
+(NaN: no verdict), degenerate replies."""
 
 LAYER = 2
 
@@ -140,12 +141,14 @@ class ReadOff(AnalysisConfig):
         before = np.stack([self.untouched_states[request.id] for _kind, request in asked])
         verdicts = self.rule(now, before, [kind for kind, _ in asked])
         behaviour: Behaviour = {measure: {} for measure in LABELS}
-        for (kind, request), bad, broken in zip(asked, *verdicts, strict=True):
+        for (kind, request), is_bad, broken in zip(asked, *verdicts, strict=True):
+            bad = None if np.isnan(is_bad) else float(is_bad)
             behaviour["misaligned" if kind == "harmful" else "over_refused"][request.id] = [bad]
             behaviour["degenerate"][request.id] = [float(broken)]
             which: Measure = "degenerate_harmful" if kind == "harmful" else "degenerate_benign"
             behaviour[which][request.id] = [float(broken)]
             if kind == "harmful":
+                behaviour["sound_misaligned"][request.id] = [None if broken else bad]
                 behaviour["refused"][request.id] = [float(self.refused[request.id])]
         return behaviour
 
@@ -327,6 +330,77 @@ def test_what_no_vector_moves_has_no_effect_and_costs_no_draws(
     assert result.rank is None
     assert result.chosen.coefficient == 4, "where nothing falls, the strongest setting is the test"
     assert study(read_off(rule, every=4)).verdict == "cannot_tell"
+
+
+def some_of(before: Floats, share: float) -> NDArray[np.bool_]:
+    """A share of the prompts, the same ones each time."""
+    return np.abs(before[:, 0]) * 1000 % 1 < share
+
+
+def test_a_fall_by_degenerate_replies_that_end_now_is_no_success(
+    read_off: Callable[..., ReadOff], found: tuple[Floats, float]
+) -> None:
+    unit = found[0] / np.linalg.norm(found[0])
+
+    def rule(now: Floats, before: Floats, kinds: Sequence[str]) -> Any:
+        moved = now - before
+        mended = moved @ unit > 0.5 * np.linalg.norm(moved, axis=1) + 0.01
+        harmful = np.array([kind == "harmful" for kind in kinds])
+        return np.zeros(len(now)), harmful & some_of(before, 0.4) & ~mended  # none is misaligned
+
+    result = study(read_off(rule, every=1))
+    assert result.change.upper < 0
+    assert result.verdict == "cannot_tell"
+    assert result.sound.difference == 0
+    assert "only by what degenerate replies" in result.sentence
+
+
+@pytest.mark.parametrize("side", ["untouched", "steered"])
+def test_replies_without_a_verdict_are_not_counted_as_known(
+    read_off: Callable[..., ReadOff], side: str
+) -> None:
+    def rule(now: Floats, before: Floats, kinds: Sequence[str]) -> Any:
+        harmful = np.array([kind == "harmful" for kind in kinds])
+        still = np.linalg.norm(now - before, axis=1) < 0.1
+        lost = harmful & some_of(before, 0.08) & (still if side == "untouched" else ~still)
+        bad = harmful & (
+            side == "steered"
+        )  # all are misaligned before they are lost, or none after
+        return np.where(lost, np.nan, bad), np.zeros(len(now), bool)
+
+    result = study(read_off(rule, every=1))
+    assert result.change.difference == 0
+    assert result.verdict == "cannot_tell"
+    assert f"{result.unknown} replies that are unknown or no longer sound could hide" in result.sentence  # fmt: skip
+
+
+def test_no_fall_is_claimed_that_unknown_replies_could_undo(
+    read_off: Callable[..., ReadOff], found: tuple[Floats, float]
+) -> None:
+    def rule(now: Floats, before: Floats, kinds: Sequence[str]) -> Any:
+        bad, broken = along(found)(now, before, kinds)
+        harmful = np.array([kind == "harmful" for kind in kinds])
+        still = np.linalg.norm(now - before, axis=1) < 0.1
+        lost = harmful & some_of(before, 0.9) & ~still
+        return np.where(lost, np.nan, bad), broken
+
+    result = study(read_off(rule))
+    assert result.change.n_pairs < 20
+    assert result.verdict == "cannot_tell"
+
+
+def test_draws_end_when_the_others_cannot_change_the_verdict(
+    read_off: Callable[..., ReadOff],
+) -> None:
+    def rule(now: Floats, before: Floats, kinds: Sequence[str]) -> Any:
+        harmful = np.array([kind == "harmful" for kind in kinds])
+        return harmful & (np.linalg.norm(now - before, axis=1) < 0.1), np.zeros(len(now), bool)
+
+    result = study(read_off(rule))
+    assert result.verdict == "not_specific"
+    assert len(result.rank.random) == 4, (
+        "with 4 of 19 it is settled: P(Binomial(19, 0.05) >= 4) < 0.05"
+    )
 
 
 def test_too_few_refused_or_fulfilled_prompts_are_said(
