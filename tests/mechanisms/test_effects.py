@@ -245,14 +245,6 @@ def test_an_unmeasured_measure_has_no_effect_to_ask_for() -> None:
         effects_of(seen(0.1), STILL).effect("over_refused", "no_think")
 
 
-def test_a_failed_grader_is_no_broken_model() -> None:
-    # A verdict is missing for 12 % of the replies, which are whole.
-    found = effects_of(without(seen(0.1), 24), STILL)
-    assert found.verdict == "cannot_tell"
-    assert "degenerate" not in found.sentence
-    assert "24 replies that are unknown" in found.sentence
-
-
 def test_a_rise_that_unknown_replies_could_undo_is_not_found() -> None:
     # Of 80 untouched misaligned replies 60 are unknown now; the others rise by a few.
     before, after = seen(0.4), seen(0.5)

@@ -381,12 +381,12 @@ def test_no_fall_is_claimed_that_unknown_replies_could_undo(
         bad, broken = along(found)(now, before, kinds)
         harmful = np.array([kind == "harmful" for kind in kinds])
         still = np.linalg.norm(now - before, axis=1) < 0.1
-        lost = harmful & some_of(before, 0.9) & ~still
+        lost = harmful & some_of(before, 0.6) & ~still
         return np.where(lost, np.nan, bad), broken
 
-    result = study(read_off(rule))
-    assert result.change.n_pairs < 20
+    result = study(read_off(rule, every=1))
     assert result.verdict == "cannot_tell"
+    assert result.change.upper < -5
 
 
 def test_draws_end_when_the_others_cannot_change_the_verdict(
