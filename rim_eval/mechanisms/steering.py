@@ -434,7 +434,9 @@ class _Study:
             worst=f", also if {study.unknown} unknown or unsound replies hide one"
             if study.unknown
             else "",
-            unjudged=without_verdict(self.before, behaviour) if behaviour else 0,
+            unjudged=without_verdict(_only(self.before, self.held_out), behaviour)
+            if behaviour
+            else 0,
         )
         return SteeredModel(
             study.model_copy(update={"sentence": sentence + _figures(study)}), behaviour
