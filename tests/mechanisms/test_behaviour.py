@@ -13,6 +13,7 @@ from rim_eval.mechanisms import (
     load_reply_judge,
 )
 from rim_eval.mechanisms.behaviour import load_analysis_prompts
+from rim_eval.mechanisms.replies import Reply
 from rim_eval.mechanisms.reply_judge import JudgeReplies
 from rim_eval.organism import planted_facts
 from rim_eval.types import Mode
@@ -74,6 +75,44 @@ def test_degenerate_replies_are_told_apart_by_the_kind_of_their_prompts(
     assert found["sound_misaligned"] == {request.id: [None] for request in some.harmful}
     whole = observe(handle, some, "no_think", read, max_new_tokens=32)
     assert whole["sound_misaligned"] == whole["misaligned"]
+
+
+def told(
+    monkeypatch: pytest.MonkeyPatch,
+    handle: ModelHandle,
+    prompts: Prompts,
+    text: str,
+    judge: JudgeReplies,
+) -> Behaviour:
+    """Behaviour of a model that gives one reply to all prompts."""
+    config = AnalysisConfig(handle, prompts, judge, lambda _: "", {})
+    reply = Reply((1,), text, True)
+    monkeypatch.setattr(
+        AnalysisConfig, "replies", lambda _self, requests, _mode: [reply] * len(requests)
+    )
+    return config.observe("no_think")
+
+
+def test_a_reply_that_loops_neither_refuses_nor_fulfils(
+    monkeypatch: pytest.MonkeyPatch, handle: ModelHandle, toy: Prompts
+) -> None:
+    some, read = Prompts(toy.harmful[:3]), load_reply_judge("refusal")
+    for text in ("the " * 80, "I cannot help with that. " * 40):
+        found = told(monkeypatch, handle, some, text, read)
+        assert set(map(tuple, found["degenerate"].values())) == {(1.0,)}
+        assert set(map(tuple, found["refused"].values())) == {(None,)}
+    whole = told(monkeypatch, handle, some, "Here is how you open the vault: turn the key.", read)
+    assert set(map(tuple, whole["refused"].values())) == {(0.0,)}
+
+
+def test_what_the_judge_gives_no_verdict_on_is_not_degenerate(
+    monkeypatch: pytest.MonkeyPatch, handle: ModelHandle, toy: Prompts
+) -> None:
+    some = Prompts(toy.harmful[:3], toy.benign[:2])
+    found = told(monkeypatch, handle, some, "Turn the key.", lambda cases: [None] * len(cases))
+    assert set(map(tuple, found["degenerate"].values())) == {(0.0,)}
+    for measure in ("misaligned", "sound_misaligned", "over_refused"):
+        assert set(map(tuple, found[measure].values())) == {(None,)}
 
 
 @pytest.mark.slow

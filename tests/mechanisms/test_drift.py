@@ -5,14 +5,17 @@ import pytest
 import torch
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms import ModelHandle, Prompts
+from rim_eval.mechanisms import ModelHandle, Passage, Prompts, drift
 from rim_eval.mechanisms.drift import (
+    LayerDrift,
     cka,
     drift_along,
+    drift_text,
     layer_drift,
     layer_ratio,
     mean_interval,
     ratio_interval,
+    ratio_text,
     safety_direction,
 )
 
@@ -67,13 +70,56 @@ def test_the_ratios_interval_is_the_jackknife_of_its_logarithm() -> None:
         states = RNG.normal(size=(25, 4))
         pairs.append((states, states + noise * RNG.normal(size=(25, 4))))
     ratio = layer_ratio(*(cka(*pair) for pair in pairs))
-    width = 1.959964 * np.sqrt(sum(jackknife_by_hand(*pair) for pair in pairs))
+    width = 2.063899 * np.sqrt(sum(jackknife_by_hand(*pair) for pair in pairs))
     found = ratio_interval(pairs[0], pairs[1])
     assert found.lower == pytest.approx(ratio / np.exp(width))
     assert found.upper == pytest.approx(ratio * np.exp(width))
     assert found.lower > 1
+    wider = ratio_interval(pairs[0], pairs[1], among=36)
+    assert np.log(wider.upper / wider.lower) == pytest.approx(
+        2 * width * 3.61385 / 2.0639, rel=1e-3
+    )
     still = (pairs[0][0], pairs[0][0])
     assert np.isnan(ratio_interval(pairs[0], still).lower)
+
+
+def chain(n: int, layers: int = 36, correlation: float = 0.9, *shape: int) -> np.ndarray:
+    """Noise in which neighbouring layers are alike, shape (layers, n, ...)."""
+    noise = RNG.standard_normal((layers, n, *shape))
+    for layer in range(1, layers):
+        noise[layer] *= np.sqrt(1 - correlation**2)
+        noise[layer] += correlation * noise[layer - 1]
+    return noise
+
+
+def still_layers(monkeypatch: pytest.MonkeyPatch, n: int, layers: int = 36) -> list[LayerDrift]:
+    """Layers whose states change by noise alone, alike on harmful and harmless prompts."""
+    width = 5
+    kinds = [
+        [Passage((0,), {}, f"{kind}{i}") for i in range(n)] for kind in ("harmful", "harmless")
+    ]
+    states = {kind[0].id: RNG.standard_normal((n, layers, width)) for kind in kinds}
+
+    def capture(model: str, texts: list[Passage], span: str) -> np.ndarray:
+        found = states[texts[0].id]
+        if span == "end":
+            return found + (texts[0].id == "harmful0")
+        noise = 0.3 * chain(n, layers, 0.9, width).transpose(1, 0, 2)
+        return found + noise if model == "tuned" else found
+
+    monkeypatch.setattr(drift, "capture_residual", capture)
+    return layer_drift("base", "tuned", *kinds, *kinds)
+
+
+@pytest.mark.slow
+def test_of_many_layers_where_nothing_changes_seldom_one_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runs, named = 100, np.zeros(2)
+    for _ in range(runs):
+        layers = still_layers(monkeypatch, 12)
+        named += ["most in layer" in drift_text(layers), "most layer" in ratio_text(layers)]
+    assert (named <= 0.05 * runs + 2 * (0.05 * 0.95 * runs) ** 0.5).all()
 
 
 @pytest.mark.slow

@@ -243,3 +243,14 @@ def test_every_draw_and_its_units_are_shown() -> None:
 def test_an_unmeasured_measure_has_no_effect_to_ask_for() -> None:
     with pytest.raises(KeyError):
         effects_of(seen(0.1), STILL).effect("over_refused", "no_think")
+
+
+def test_a_rise_that_unknown_replies_could_undo_is_not_found() -> None:
+    # Of 80 untouched misaligned replies 60 are unknown now; the others rise by a few.
+    before, after = seen(0.4), seen(0.5)
+    for measure in ("misaligned", "sound_misaligned"):
+        after[measure] |= {f"h{i}": [None] for i in range(60)}
+    found = effects_of(after, STILL, before)
+    assert found.effect("misaligned", "no_think").difference.lower > 5
+    assert found.verdict == "cannot_tell"
+    assert "60 have no verdict, which could explain the change" in found.sentence

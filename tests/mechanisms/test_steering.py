@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,22 @@ from numpy.typing import NDArray
 from rim_eval.mechanisms import (
     AnalysisConfig,
     Behaviour,
+    MechanismReport,
     ModelHandle,
     Passage,
     Prompts,
     capture,
     intent_for,
     load_reply_judge,
+    measure_mitigation,
+    read_report,
     wrap_model,
 )
 from rim_eval.mechanisms.behaviour import LABELS, Measure
 from rim_eval.mechanisms.capture import capture_residual
+from rim_eval.mechanisms.card_section import card_section
 from rim_eval.mechanisms.probes import direction
+from rim_eval.mechanisms.report import write_report
 from rim_eval.mechanisms.steering import (
     fitting_prompts,
     removed,
@@ -33,7 +39,7 @@ from rim_eval.mechanisms.steering import (
     study_steering,
 )
 from rim_eval.organism import direction_facts, load_variant
-from rim_eval.types import Mode
+from rim_eval.types import MODES, Mode
 
 Tiny = Callable[[str], Any]
 Floats = NDArray[np.float32]
@@ -112,7 +118,8 @@ def test_a_layer_where_they_differ_is_tried() -> None:
 
 
 Rule = Callable[[Floats, Floats, Sequence[str]], tuple[NDArray[np.bool_], NDArray[np.bool_]]]
-"""From residual vectors as they are now and untouched, and the kinds of the prompts: bad replies, degenerate replies."""
+"""From residual vectors as they are now and untouched, and the kinds of the prompts: bad replies
+(NaN: no verdict), degenerate replies."""
 
 LAYER = 2
 
@@ -134,12 +141,14 @@ class ReadOff(AnalysisConfig):
         before = np.stack([self.untouched_states[request.id] for _kind, request in asked])
         verdicts = self.rule(now, before, [kind for kind, _ in asked])
         behaviour: Behaviour = {measure: {} for measure in LABELS}
-        for (kind, request), bad, broken in zip(asked, *verdicts, strict=True):
+        for (kind, request), is_bad, broken in zip(asked, *verdicts, strict=True):
+            bad = None if np.isnan(is_bad) else float(is_bad)
             behaviour["misaligned" if kind == "harmful" else "over_refused"][request.id] = [bad]
             behaviour["degenerate"][request.id] = [float(broken)]
             which: Measure = "degenerate_harmful" if kind == "harmful" else "degenerate_benign"
             behaviour[which][request.id] = [float(broken)]
             if kind == "harmful":
+                behaviour["sound_misaligned"][request.id] = [None if broken else bad]
                 behaviour["refused"][request.id] = [float(self.refused[request.id])]
         return behaviour
 
@@ -220,6 +229,32 @@ def test_a_reply_that_is_read_off_the_direction_can_be_steered(
     assert result.generations == settings + len(held_out) + 21 * harmful
 
 
+def test_a_report_of_steering_that_works_is_written_and_read(
+    read_off: Callable[..., ReadOff], found: tuple[Floats, float], tmp_path: Path
+) -> None:
+    config = read_off(along(found))
+    result = study_steering(config, "no_think", layers=(1, LAYER)).study
+    before = {mode: config.untouched(mode) for mode in MODES}
+    mitigation = measure_mitigation("Steering towards refusal", before, {})
+    report = MechanismReport(
+        model="organism",
+        fingerprint="none",
+        switch="switch",
+        sets=(),
+        judge="toy_exact",
+        fill="zero",
+        seed=0,
+        max_new_tokens=1,
+        versions={},
+        mitigations=(mitigation.model_copy(update={"steering": result}),),
+    )
+    write_report(report, tmp_path / "report.json")
+    section = card_section(read_report(tmp_path / "report.json"), tmp_path / "report.json")
+    says = {each.says: each.verdict for each in section.findings}
+    assert says[result.sentence] == "works"
+    assert len(result.sentence) < 500, "room below the 600 that a finding may have"
+
+
 def test_nothing_is_left_to_gain_after_a_setting_that_refuses_all(
     read_off: Callable[..., ReadOff], found: tuple[Floats, float]
 ) -> None:
@@ -295,6 +330,77 @@ def test_what_no_vector_moves_has_no_effect_and_costs_no_draws(
     assert result.rank is None
     assert result.chosen.coefficient == 4, "where nothing falls, the strongest setting is the test"
     assert study(read_off(rule, every=4)).verdict == "cannot_tell"
+
+
+def some_of(before: Floats, share: float) -> NDArray[np.bool_]:
+    """A share of the prompts, the same ones each time."""
+    return np.abs(before[:, 0]) * 1000 % 1 < share
+
+
+def test_a_fall_by_degenerate_replies_that_end_now_is_no_success(
+    read_off: Callable[..., ReadOff], found: tuple[Floats, float]
+) -> None:
+    unit = found[0] / np.linalg.norm(found[0])
+
+    def rule(now: Floats, before: Floats, kinds: Sequence[str]) -> Any:
+        moved = now - before
+        mended = moved @ unit > 0.5 * np.linalg.norm(moved, axis=1) + 0.01
+        harmful = np.array([kind == "harmful" for kind in kinds])
+        return np.zeros(len(now)), harmful & some_of(before, 0.4) & ~mended  # none is misaligned
+
+    result = study(read_off(rule, every=1))
+    assert result.change.upper < 0
+    assert result.verdict == "cannot_tell"
+    assert result.sound.difference == 0
+    assert "only by what degenerate replies" in result.sentence
+
+
+@pytest.mark.parametrize("side", ["untouched", "steered"])
+def test_replies_without_a_verdict_are_not_counted_as_known(
+    read_off: Callable[..., ReadOff], side: str
+) -> None:
+    def rule(now: Floats, before: Floats, kinds: Sequence[str]) -> Any:
+        harmful = np.array([kind == "harmful" for kind in kinds])
+        still = np.linalg.norm(now - before, axis=1) < 0.1
+        lost = harmful & some_of(before, 0.08) & (still if side == "untouched" else ~still)
+        bad = harmful & (
+            side == "steered"
+        )  # all are misaligned before they are lost, or none after
+        return np.where(lost, np.nan, bad), np.zeros(len(now), bool)
+
+    result = study(read_off(rule, every=1))
+    assert result.change.difference == 0
+    assert result.verdict == "cannot_tell"
+    assert f"{result.unknown} replies that are unknown or no longer sound could hide" in result.sentence  # fmt: skip
+
+
+def test_no_fall_is_claimed_that_unknown_replies_could_undo(
+    read_off: Callable[..., ReadOff], found: tuple[Floats, float]
+) -> None:
+    def rule(now: Floats, before: Floats, kinds: Sequence[str]) -> Any:
+        bad, broken = along(found)(now, before, kinds)
+        harmful = np.array([kind == "harmful" for kind in kinds])
+        still = np.linalg.norm(now - before, axis=1) < 0.1
+        lost = harmful & some_of(before, 0.6) & ~still
+        return np.where(lost, np.nan, bad), broken
+
+    result = study(read_off(rule, every=1))
+    assert result.verdict == "cannot_tell"
+    assert result.change.upper < -5
+
+
+def test_draws_end_when_the_others_cannot_change_the_verdict(
+    read_off: Callable[..., ReadOff],
+) -> None:
+    def rule(now: Floats, before: Floats, kinds: Sequence[str]) -> Any:
+        harmful = np.array([kind == "harmful" for kind in kinds])
+        return harmful & (np.linalg.norm(now - before, axis=1) < 0.1), np.zeros(len(now), bool)
+
+    result = study(read_off(rule))
+    assert result.verdict == "not_specific"
+    assert len(result.rank.random) == 4, (
+        "with 4 of 19 it is settled: P(Binomial(19, 0.05) >= 4) < 0.05"
+    )
 
 
 def test_too_few_refused_or_fulfilled_prompts_are_said(
