@@ -245,6 +245,7 @@ def test_a_report_of_steering_that_works_is_written_and_read(
         fill="zero",
         seed=0,
         max_new_tokens=1,
+        inputs="",
         versions={},
         mitigations=(mitigation.model_copy(update={"steering": result}),),
     )
