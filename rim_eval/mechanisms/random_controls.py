@@ -12,7 +12,8 @@ The rank holds where set and random sets are exchangeable. Neurons found by thei
 active than others and move more under any drift, so each is replaced by a near one: of the same layer,
 with like base figures. The most active have no such neighbours; what is left of the difference is
 measured (`RandomSets.balance`), and a change is ranked in two units, as it is and relative to its
-neuron's own size: one is even under drift of one size, the other under drift in proportion.
+neuron's own size: one is even under drift of one size, the other under drift in proportion. So is what
+an ablation does: as it is, and relative to how much its units write (`RandomSets.sizes`).
 """
 
 import math
@@ -105,11 +106,22 @@ class RankTest(Result):
     @property
     def verdict(self) -> RankVerdict:
         """What the rank supports."""
+        return self.settled(len(self.random)) or "open"
+
+    @property
+    def as_far(self) -> int:
+        """Random sets that are at least as large; one that is not a number counts too."""
+        return count_as_far(self.value, self.random)
+
+    def settled(self, total: int) -> RankVerdict | None:
+        """Tell what `total` random sets will support, or None while those to come can still change it."""
         if math.isnan(self.value):
             return "open"
-        unknown, k = sum(map(math.isnan, self.random)), count_as_far(self.value, self.random)
-        own = rank_verdict(k, len(self.random), unknown)
-        return own if self.rescaled is None or self.rescaled.verdict == own else "open"
+        own = settled(self.as_far, len(self.random), total, sum(map(math.isnan, self.random)))
+        other = self.rescaled.settled(total) if self.rescaled else own
+        if own == other:
+            return own
+        return None if None in (own, other) and "open" not in (own, other) else "open"
 
     def text(self, form: str = "{:.3g}") -> str:
         """Say how the set ranks: the largest value of the random sets, in a format, and the rank p."""
@@ -126,6 +138,8 @@ class RandomSets(NamedTuple):
     """So many of them, the first, have as many units in each layer as the set itself."""
     balance: tuple[float, ...] = ()
     """The set's mean of each covariate over that of all other units drawn; 1 is even."""
+    sizes: tuple[float, ...] = ()
+    """Of each set the sum of the first covariate, over the set's own; NaN where the set's is 0."""
 
 
 def draw_random_sets(
@@ -167,8 +181,9 @@ def draw_random_sets(
     whole = [(list(chain.from_iterable(free)), len(taken))]
     rest = _draw_distinct(whole, draws - len(matched), rng, {own, *matched})
     sets = (*matched, *rest)
-    balance = near.balance(sets) if near and sets else ()
-    return RandomSets(sets, len(matched), balance)
+    if near is None or not sets:
+        return RandomSets(sets, len(matched))
+    return RandomSets(sets, len(matched), near.balance(sets), near.sizes(sets))
 
 
 class _Neighbours:
@@ -219,6 +234,12 @@ class _Neighbours:
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = self.covariates[list(self.order)].mean(0) / self.covariates[others].mean(0)
         return tuple(ratio.tolist())
+
+    def sizes(self, sets: Sequence[Units]) -> tuple[float, ...]:
+        """Sum of the first covariate of each random set, over that of the set."""
+        own = float(self.covariates[list(self.order), 0].sum())
+        drawn = (self.covariates[columns_of(units, self.widths), 0].sum() for units in sets)
+        return tuple(float(each) / own if own else math.nan for each in drawn)
 
 
 def _draw_distinct(
