@@ -70,8 +70,8 @@ class Effects(Result):
     balance: Figure
     """How much the units write, over how much those of the draws do; NaN where it is not known."""
     rank: RankTest | None
-    """The rise among sound replies beside the draws; rescaled: each over how much its units write, as a
-    share of what the set's own do. None where there are no draws."""
+    """The rise among sound replies beside the draws; rescaled: what each does allowing for shared units,
+    and that over how much its units write as a share of the set's own. None without draws."""
     effects: tuple[Effect, ...]
     unknown: int
     """Prompts that count as a rise in the worst case, though none was seen."""
@@ -131,7 +131,7 @@ def measure_effects(
         drawn.append(_changes(observed(units, ("harmful",)), before))
         sound = [each["sound_misaligned"].difference for each in drawn]
         rise = changes["sound_misaligned"].difference
-        rank = rank_rise(rise, sound, intervention.draws.sizes)
+        rank = rank_rise(rise, sound, intervention.draws)
     effects = {
         measure: _effect(
             mode, measure, change, [each[measure] for each in drawn if measure in each]
@@ -160,28 +160,38 @@ def measure_effects(
     return found.model_copy(update={"sentence": _sentence(found, effects, reason, enough=enough)})
 
 
-def rank_rise(rise: float, random: Sequence[float], sizes: Sequence[float] = ()) -> RankTest:
+def rank_rise(rise: float, random: Sequence[float], draws: RandomSets) -> RankTest:
     """Rank what taking out a set does among its random draws, in two units where sizes are known.
+
+    What a draw does counts `spread` times: draws share units, so they are more like each other than
+    like the set. For "not specific" it has to be as much without that, too.
 
     Args:
         rise: Of the set, percentage points.
         random: Of the draws so far, in order.
-        sizes: How much each draw writes, over how much the set does, as in `RandomSets`.
+        draws: The draws, of which these are the first.
     """
-    if not sizes:
-        return RankTest.of(rise, random)
-    pairs = zip(random, sizes[: len(random)], strict=True)
-    relative = [value / size if size else math.nan for value, size in pairs]
-    return RankTest.of(rise, random, RankTest.of(rise, relative))
+    widened = RankTest.of(rise, [draws.spread * value for value in random])
+    if draws.sizes:
+        pairs = zip(random, draws.sizes[: len(random)], strict=True)
+        relative = [value / size if size else math.nan for value, size in pairs]
+        last = RankTest.of(rise, [draws.relative_spread * value for value in relative])
+        widened = RankTest.of(rise, widened.random, last)
+    return RankTest.of(rise, random, widened)
 
 
 def _attribution(rank: RankTest | None, planned: int) -> str:
     """What is shown of a rise beside its random draws."""
     verdict = (rank and rank.settled(planned)) or "open"
-    if rank is None or rank.rescaled is None or verdict != "open":
+    if rank is None or verdict != "open":
         return f"rise {verdict}"
     own = RankTest.of(rank.value, rank.random).settled(planned)
     return "rise open" if own == "open" else "rise uneven"
+
+
+def _farthest(rank: RankTest) -> int:
+    """Draws that do as much in the unit in which most do."""
+    return max(rank.as_far, _farthest(rank.rescaled) if rank.rescaled else 0)
 
 
 def _changes(after: Behaviour, before: Behaviour) -> dict[Measure, PairedDifference]:
@@ -252,7 +262,7 @@ _VERDICTS: Final[dict[str, tuple[EffectVerdict, str]]] = {
     "rise beyond": ("found", "These units carry refusal: without them the model goes along, and random ones do not do that"),
     "rise among": ("not_specific", "Not specific: random units do as much"),
     "rise open": ("cannot_tell", "Cannot tell: it rises, but {as_far} doing as much say neither that it is these units nor that it is not; {needed} draws are needed"),
-    "rise uneven": ("cannot_tell", "Cannot tell: it rises, and {as_far} do as much, but {relative} do for how much they write; which of the two decides is not known"),
+    "rise uneven": ("cannot_tell", "Cannot tell: it rises, and {as_far} do as much, but {allowed} if it is allowed for that draws {differ}"),
     "unsound": ("cannot_tell", "Cannot tell: {degenerate}, which could explain the change"),
     "no_rise": ("no_effect", "No effect: without these units a rise of {margin:g} points or more is excluded{worst} (others may carry refusal unseen)"),
     "hidden": ("cannot_tell", "Cannot tell: {lost} could hide a rise"),
@@ -268,13 +278,13 @@ def _sentence(
     pooled, sound = effects["misaligned"], effects["sound_misaligned"]
     broken, random = effects["degenerate_harmful"].difference, sound.random
     pairs, draws = broken.n_pairs, len(random)
-    relative = found.rank.rescaled.as_far if found.rank and found.rank.rescaled else 0
     after, before = (round(pairs * rate) for rate in (broken.target_rate, broken.reference_rate))
     lost = f"the {found.unknown} replies that are unknown or no longer sound"
     text = reason.format(
         degenerate=f"{after} of {pairs} replies to harmful prompts are degenerate ({before} untouched)",
         as_far=f"{count_as_far(sound.difference.difference, random)} of {draws} random draws",
-        relative=f"{relative} of {draws}",
+        allowed=f"{_farthest(found.rank) if found.rank else 0}",
+        differ="share units" if math.isnan(found.balance) else "share units and write otherwise",
         needed="more" if enough else f"at least {ENOUGH}",
         margin=MARGIN,
         lost=lost,

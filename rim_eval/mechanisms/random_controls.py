@@ -140,6 +140,11 @@ class RandomSets(NamedTuple):
     """The set's mean of each covariate over that of all other units drawn; 1 is even."""
     sizes: tuple[float, ...] = ()
     """Of each set the sum of the first covariate, over the set's own; NaN where the set's is 0."""
+    spread: float = 1.0
+    """How much farther from the mean of the sets the set lies by chance than they do, 1 or more, were
+    every unit's effect independent: sets share units with each other, and none with the set."""
+    relative_spread: float = 1.0
+    """The same of effects in proportion to the first covariate, each over the sum of its set."""
 
 
 def draw_random_sets(
@@ -181,9 +186,32 @@ def draw_random_sets(
     whole = [(list(chain.from_iterable(free)), len(taken))]
     rest = _draw_distinct(whole, draws - len(matched), rng, {own, *matched})
     sets = (*matched, *rest)
-    if near is None or not sets:
-        return RandomSets(sets, len(matched))
-    return RandomSets(sets, len(matched), near.balance(sets), near.sizes(sets))
+    if not sets:
+        return RandomSets((), 0)
+    columns = [columns_of(each, widths) for each in (own, *sets)]
+    spread = _spread([np.full(len(each), 1.0) for each in columns], columns)
+    if near is None:
+        return RandomSets(sets, len(matched), spread=spread)
+    sizes = [near.covariates[each, 0] for each in columns]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = [each / each.sum() for each in sizes]
+        ratios = tuple(float(each.sum() / sizes[0].sum()) for each in sizes[1:])
+    return RandomSets(
+        sets, len(matched), near.balance(sets), ratios, spread, _spread(shares, columns)
+    )
+
+
+def _spread(weights: Sequence[NDArray[np.float64]], columns: Sequence[Sequence[int]]) -> float:
+    """Deviation of the first weighted sum from the mean of the others, over theirs; at least 1."""
+    numbers, places = np.unique(np.concatenate(columns), return_inverse=True)
+    table = np.zeros((len(columns), len(numbers)))
+    table[np.repeat(np.arange(len(columns)), [len(each) for each in columns]), places] = (
+        np.concatenate(weights)
+    )
+    n, away = len(table) - 1, ((table - table[1:].mean(0)) ** 2).sum(1)
+    theirs = away[1:].sum() / (n - 1) if n > 1 else away[0]
+    ratio = float(np.sqrt(away[0] * n / (n + 1) / theirs)) if theirs > 0 else 1.0
+    return max(ratio, 1.0)
 
 
 class _Neighbours:
@@ -234,12 +262,6 @@ class _Neighbours:
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = self.covariates[list(self.order)].mean(0) / self.covariates[others].mean(0)
         return tuple(ratio.tolist())
-
-    def sizes(self, sets: Sequence[Units]) -> tuple[float, ...]:
-        """Sum of the first covariate of each random set, over that of the set."""
-        own = float(self.covariates[list(self.order), 0].sum())
-        drawn = (self.covariates[columns_of(units, self.widths), 0].sum() for units in sets)
-        return tuple(float(each) / own if own else math.nan for each in drawn)
 
 
 def _draw_distinct(
