@@ -13,6 +13,9 @@ neuron alike, and the neurons found are ranked among random sets, at RAS, change
 
 Three models: SwiGLU layers of random weights whose norms have heavy tails, on correlated inputs with outlying channels, made
 anew each time; a Qwen3 of random weights, made anew each time; and a real model, whose neurons are searched once.
+
+Beside it, ablation: neurons chosen for how much they write are taken out, and so are the random sets drawn for them. No neuron
+is special: what each does is independent noise (exponential), of one size or in proportion to how much it writes, and adds up.
 """
 
 import argparse
@@ -27,6 +30,7 @@ from numpy.typing import NDArray
 
 from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.capture import capture_neurons
+from rim_eval.mechanisms.effects import rank_rise
 from rim_eval.mechanisms.model import Request, load_model
 from rim_eval.mechanisms.neurons import Rises, find_neurons
 from rim_eval.mechanisms.random_controls import RankTest, draw_random_sets
@@ -39,7 +43,14 @@ from rim_eval.mechanisms.ras import (
     read_activations,
 )
 from rim_eval.mechanisms.spans import Passage
-from rim_eval.mechanisms.units import Units, WeightChange, columns_of, outgoing_sizes, weight_change
+from rim_eval.mechanisms.units import (
+    Units,
+    WeightChange,
+    columns_of,
+    outgoing_sizes,
+    units_at,
+    weight_change,
+)
 from rim_eval.paths import tasks_dir
 from rim_eval.prompt_sets import intent_for
 
@@ -253,6 +264,60 @@ def _of_model(
     return Subject(base, found, widths, outgoing_sizes(model), shake)
 
 
+class Ablation(NamedTuple):
+    """How often neurons that write much look special although none is."""
+
+    balance: float
+    """How much they write over how much the random sets do, median."""
+    as_it_is: float
+    """Share that is beyond the draws by what they do alone."""
+    decides: float
+    """Share that is `found`."""
+
+
+def ablations(
+    neurons: int, noise: float, *, draws: int = 19, models: int = 50
+) -> dict[str, Ablation]:
+    """Take out the neurons of most size times noise, of four layers of 256 with sizes of heavy tails.
+
+    Args:
+        neurons: How many are taken out.
+        noise: Spread of the logarithm of the noise in the choice; more chooses less by size.
+        draws: Random sets.
+        models: Each of its own sizes; the neurons' effects are drawn twenty times in each.
+
+    Returns:
+        By how effects go with sizes: `equal` or `proportional`.
+    """
+    widths, balance = [256] * 4, list[float]()
+    hits: dict[str, list[tuple[bool, bool]]] = {"equal": [], "proportional": []}
+    for seed in range(models):
+        rng = np.random.default_rng(seed)
+        sizes = rng.lognormal(size=sum(widths))
+        chosen = np.argsort(-sizes * rng.lognormal(sigma=noise, size=len(sizes)))[:neurons]
+        units = units_at(sorted(chosen.tolist()), widths)
+        drawn = draw_random_sets(units, widths, draws=draws, seed=seed, covariates=sizes[:, None])
+        balance.append(drawn.balance[0])
+        columns = [columns_of(each, widths) for each in (units, *drawn.sets)]
+        for kind in list(hits) * 20:
+            effects = rng.exponential(size=len(sizes)) * (sizes if kind == "proportional" else 1)
+            rise, *random = (float(effects[each].sum()) for each in columns)
+            ranks = RankTest.of(rise, random), rank_rise(rise, random, drawn)
+            hits[kind].append((ranks[0].verdict == "beyond", ranks[1].verdict == "beyond"))
+    middle = float(np.median(balance))
+    return {
+        kind: Ablation(middle, *np.mean(found, axis=0).tolist()) for kind, found in hits.items()
+    }
+
+
+def _ablation_lines() -> Iterator[str]:
+    for neurons, draws in ((8, 19), (20, 19), (20, 99), (60, 19)):
+        for noise in (4.0, 1.0, 0.5):
+            for kind, found in ablations(neurons, noise, draws=draws).items():
+                shares = f"{found.as_it_is:.1%} | {found.decides:.1%}"
+                yield f"| {neurons} | {draws} | {found.balance:.2f} | {kind} | {shares} |"
+
+
 def rates(outcomes: Sequence[Outcome]) -> dict[tuple[str, str], float]:
     """Share of drifts in which the neurons found are beyond their random sets, by rule and figure."""
     keys = outcomes[0].beyond
@@ -286,8 +351,11 @@ def main() -> None:
     parser.add_argument(
         "--models",
         type=int,
-        default=60,
+        default=200,
         help="random models, and drifts of the real one",
+    )
+    parser.add_argument(
+        "--weights", type=int, default=60, help="drifts of all weights of the real one, 4 s each"
     )
     parser.add_argument("--model", type=Path, help="folder of a real model")
     parser.add_argument("--out", type=Path, default=_REPORT)
@@ -299,18 +367,21 @@ def main() -> None:
     ]
     if options.model:
         real = real_model(options.model)
-        subjects.append(("real", lambda _: real, dict.fromkeys(DRIFTS, options.models)))
+        many = dict.fromkeys(DRIFTS, options.models) | {"weights": options.weights}
+        subjects.append(("real", lambda _: real, many))
     for subject in subjects:
         for line in _lines(*subject):
             lines.append(line)
             print(line, flush=True)
-    options.out.write_text(_report(lines, options), encoding="utf-8")
+    options.out.write_text(_report(lines, list(_ablation_lines()), options), encoding="utf-8")
 
 
-def _report(lines: list[str], options: argparse.Namespace) -> str:
-    shown = " --model FOLDER" if options.model else ""
-    errors = [200 * (0.05 * 0.95 / n) ** 0.5 for n in (options.trials, options.models)]
-    table = "\n".join(lines)
+def _report(lines: list[str], ablated: list[str], options: argparse.Namespace) -> str:
+    shown = f" --weights {options.weights} --model FOLDER" if options.model else ""
+    counts = options.trials, options.models, options.weights
+    errors = [200 * (0.05 * 0.95 / n) ** 0.5 for n in counts]
+    fewer = f", of {options.weights} to {errors[2]:.1f}" if options.model else ""
+    table, ablation = "\n".join(lines), "\n".join(ablated)
     return f"""# Random controls under a drift that spares nobody
 
 `python -m benchmarks.random_controls --trials {options.trials} --models {options.models}{shown}`
@@ -320,11 +391,22 @@ How often the neurons that the search found are *beyond* 99 random sets (rank p 
 `proportional` and `weights` no neuron is special, so at most 5 % may be; under `route` the set loses half on safety prompts and gains half
 on mathematics. Three rules: random sets of the same *layers*; those *near* in base activation, too; and that in both units, which
 *decides* (see `rim_eval.mechanisms.random_controls`). `activation`: on safety prompts, the set over random sets of its layers, and over
-the near ones (medians). A share near 5 % of {options.trials} drifts is known to about {errors[0]:.1f} points, of {options.models} to {errors[1]:.1f} (two standard errors).
+the near ones (medians). A share near 5 % of {options.trials} drifts is known to about {errors[0]:.1f} points, of {options.models} to {errors[1]:.1f}{fewer} (two standard errors).
 
 | model | neurons | activation | drift | drifts | RAS: layers | near | decides | change of activations: layers | near | decides | outgoing weights: layers | near | decides |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|---|
 {table}
+
+## Ablation
+
+Neurons that write much are taken out where no neuron is special: each does by independent noise as much as any other (`equal`), or in
+proportion to how much it writes (`proportional`). How often they are beyond their random draws by what they do *as it is*, and how often
+they are `found` (*decides*: also relative to how much the sets write, and allowing for the units that draws share). `writes`: the set over
+its draws (median). 50 models of four layers of 256 neurons, twenty times each: known to about 1.4 points or somewhat more.
+
+| neurons | draws | writes | effects | as it is | decides |
+|---|---|---|---|---|---|
+{ablation}
 """
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -13,7 +14,8 @@ _PROVENANCE: Final = ("_name_or_path", "transformers_version", "use_cache", "pad
 _LOGGER: Final = logging.getLogger(__name__)
 
 _MAX_NUMBERS: Final = 65_536
-"""Numbers of a weight that are read, evenly spread: a whole model of 70 billion would take minutes."""
+"""Numbers of a weight that are read, evenly spread: a whole model of 70 billion would take minutes.
+More are read where it has more rows or columns, of which every one is met."""
 
 _CACHE: Final[WeakKeyDictionary[Any, str | None]] = WeakKeyDictionary()
 
@@ -21,8 +23,9 @@ _CACHE: Final[WeakKeyDictionary[Any, str | None]] = WeakKeyDictionary()
 def fingerprint(model: Any) -> str:
     """Return the SHA-256 of a model's configuration and of every weight's name, type, shape and numbers.
 
-    Of a weight with more than 65,536 numbers that many are read, evenly spread over it. Training
-    changes a weight nearly everywhere; an edit of a few single numbers may not be seen.
+    Of a weight with more than 65,536 numbers about that many are read, evenly spread over it, and at
+    least one in every row and every column of each matrix: what training changes nearly everywhere, or
+    an edit of whole neurons, is seen; an edit of a few single numbers may not be.
 
     Args:
         model: A Hugging Face causal language model.
@@ -39,11 +42,26 @@ def sample_weight(weight: Any) -> bytes:
     """Return what the fingerprint reads of a weight: its number type, its shape and some of its numbers."""
     import torch
 
-    flat = weight.detach().reshape(-1)
-    sample = flat[:: max(1, -(-flat.numel() // _MAX_NUMBERS))].cpu().contiguous()
+    sample = weight.detach().reshape(-1)[:: _stride(tuple(weight.shape))].cpu().contiguous()
     head = f"{weight.dtype} {tuple(weight.shape)}".encode()
     numbers: bytes = sample.view(torch.uint8).numpy().tobytes()
     return head + numbers
+
+
+def _stride(shape: tuple[int, ...]) -> int:
+    """Return the step at which a weight is read, which meets every row and column of its matrices.
+
+    No step longer than a row misses a row. One that shares no factor with the row's length meets every
+    column within as many steps as there are columns, and a matrix holds that many if it has as many
+    rows as the step is long. Three dimensions are matrices one after the other, such as experts; more
+    are folded to three.
+    """
+    if len(shape) < 2:
+        return 1
+    rows = shape[0] if len(shape) == 2 else shape[1]
+    columns = math.prod(shape[min(2, len(shape) - 1) :])
+    longest = min(-(-math.prod(shape) // _MAX_NUMBERS), rows, columns)
+    return next((step for step in range(longest, 1, -1) if math.gcd(step, columns) == 1), 1)
 
 
 def fingerprint_of(config: Any, samples: Mapping[str, bytes]) -> str:

@@ -1,11 +1,14 @@
 """Which weights answered, by their numbers and not by their folder."""
 
 import copy
+import math
 from typing import Any
 
+import numpy as np
+import pytest
 import torch
 
-from rim_eval.fingerprint import cached_fingerprint, fingerprint
+from rim_eval.fingerprint import cached_fingerprint, fingerprint, sample_weight
 
 
 def tiny() -> Any:
@@ -54,6 +57,38 @@ def test_of_a_large_weight_numbers_all_over_it_are_read() -> None:
             model.get_input_embeddings().weight[rows] += 0.01
         known.add(fingerprint(model))
     assert len(known) == 3
+
+
+def _sampled(*shape: int) -> Any:
+    """Which numbers of a weight are read."""
+    count = math.prod(shape)
+    weight = torch.arange(count, dtype=torch.int32).reshape(shape)
+    read = np.frombuffer(sample_weight(weight).split(b")", 1)[1], np.int32)
+    seen = np.zeros(count, bool)
+    seen[read] = True
+    return seen.reshape(shape)
+
+
+# SmolLM2's and a 4B model's outgoing weights, tall, wide, experts, and blocks of experts.
+@pytest.mark.parametrize(
+    "shape",
+    [(576, 1536), (2560, 9728), (20_000, 64), (64, 70_000), (8, 300, 512), (4, 96, 30, 16)],
+)
+def test_every_row_and_every_column_of_a_matrix_is_met(shape: tuple[int, ...]) -> None:
+    seen = _sampled(*shape)
+    matrices = seen.reshape(-1, *shape) if len(shape) == 2 else seen.reshape(*shape[:2], -1)
+    assert matrices.any(1).all()
+    assert matrices.any(2).all()
+    assert seen.sum() < 4 * max(65_536, math.prod(shape[:-2]) * max(shape[-2:]))
+
+
+def test_every_second_neuron_taken_out_in_place_is_seen() -> None:
+    weight = torch.randn(576, 1536)
+    before = sample_weight(weight)
+    for columns in (slice(1, None, 2), slice(0, None, 2), 3):
+        changed = weight.clone()
+        changed[:, columns] = 0
+        assert sample_weight(changed) != before
 
 
 def test_weights_that_lie_on_disk_have_none_and_end_no_run() -> None:

@@ -152,7 +152,8 @@ class UnitAblation:
     def draw(self, units: Units, mode: Mode = "no_think") -> RandomSets:
         """Draw random sets beside a set: heads of the same layers, neurons that also write as much.
 
-        A layer has few more heads than a unit takes neighbours, so heads are matched by layer alone.
+        A layer has few more heads than a unit takes neighbours, so heads are matched by layer alone, and
+        what they do is ranked in one unit: they are found by their attention, not by how much they write.
         """
         draws, seed = self.config.draws, self.config.seed
         sizes = self.sizes(mode) if self.kind == "neuron" and self.config.prompts.harmful else None

@@ -23,7 +23,7 @@ from rim_eval.mechanisms.capture import capture_neurons
 from rim_eval.mechanisms.effects import Effects
 from rim_eval.mechanisms.model import Request
 from rim_eval.mechanisms.spans import SPAN_NAMES
-from rim_eval.mechanisms.units import Overlap, Unit, overlap, units_at
+from rim_eval.mechanisms.units import Unit, units_at
 from rim_eval.statistics._result import Result
 from rim_eval.types import MODES, Mode
 
@@ -53,8 +53,6 @@ class NeuronSet(Result):
     pairs: int
     fewest: int
     """Fewest neurons that rose in a pair; below m its top is smaller than m."""
-    short: int
-    """Pairs in which fewer than m rose."""
     share: float
     """Share of pairs that was asked for: 1 is the strict intersection, less is the fallback."""
     strict: int
@@ -69,8 +67,6 @@ class NeuronsSection(Result):
     sets: dict[Mode, NeuronSet]
     effects: dict[Mode, Effects]
     """No entry for a mode whose set is empty."""
-    modes_overlap: Overlap | None
-    """What the sets of both modes share."""
 
 
 class Rises(NamedTuple):
@@ -196,7 +192,6 @@ def find_neurons(
         total=total,
         pairs=pairs,
         fewest=int(rose.min()),
-        short=short,
         share=share,
         strict=strict,
         sentence=sentence,
@@ -223,6 +218,4 @@ def study_neurons(
     effects = {
         mode: ablate.effects(each.neurons, mode) for mode, each in sets.items() if each.neurons
     }
-    both = [each.neurons for each in sets.values()]
-    shared = overlap(both[0], both[1], ablate.widths) if len(both) == 2 else None
-    return NeuronsSection(over=over, sets=sets, effects=effects, modes_overlap=shared)
+    return NeuronsSection(over=over, sets=sets, effects=effects)

@@ -12,7 +12,8 @@ The rank holds where set and random sets are exchangeable. Neurons found by thei
 active than others and move more under any drift, so each is replaced by a near one: of the same layer,
 with like base figures. The most active have no such neighbours; what is left of the difference is
 measured (`RandomSets.balance`), and a change is ranked in two units, as it is and relative to its
-neuron's own size: one is even under drift of one size, the other under drift in proportion.
+neuron's own size: one is even under drift of one size, the other under drift in proportion. So is what
+an ablation does: as it is, and relative to how much its units write (`RandomSets.sizes`).
 """
 
 import math
@@ -105,11 +106,22 @@ class RankTest(Result):
     @property
     def verdict(self) -> RankVerdict:
         """What the rank supports."""
+        return self.settled(len(self.random)) or "open"
+
+    @property
+    def as_far(self) -> int:
+        """Random sets that are at least as large; one that is not a number counts too."""
+        return count_as_far(self.value, self.random)
+
+    def settled(self, total: int) -> RankVerdict | None:
+        """Tell what `total` random sets will support, or None while those to come can still change it."""
         if math.isnan(self.value):
             return "open"
-        unknown, k = sum(map(math.isnan, self.random)), count_as_far(self.value, self.random)
-        own = rank_verdict(k, len(self.random), unknown)
-        return own if self.rescaled is None or self.rescaled.verdict == own else "open"
+        own = settled(self.as_far, len(self.random), total, sum(map(math.isnan, self.random)))
+        other = self.rescaled.settled(total) if self.rescaled else own
+        if own == other:
+            return own
+        return None if None in (own, other) and "open" not in (own, other) else "open"
 
     def text(self, form: str = "{:.3g}") -> str:
         """Say how the set ranks: the largest value of the random sets, in a format, and the rank p."""
@@ -126,6 +138,13 @@ class RandomSets(NamedTuple):
     """So many of them, the first, have as many units in each layer as the set itself."""
     balance: tuple[float, ...] = ()
     """The set's mean of each covariate over that of all other units drawn; 1 is even."""
+    sizes: tuple[float, ...] = ()
+    """Of each set the sum of the first covariate, over the set's own; NaN where the set's is 0."""
+    spread: float = 1.0
+    """How much farther from the mean of the sets the set lies by chance than they do, 1 or more, were
+    every unit's effect independent: sets share units with each other, and none with the set."""
+    relative_spread: float = 1.0
+    """The same of effects in proportion to the first covariate, each over the sum of its set."""
 
 
 def draw_random_sets(
@@ -167,8 +186,32 @@ def draw_random_sets(
     whole = [(list(chain.from_iterable(free)), len(taken))]
     rest = _draw_distinct(whole, draws - len(matched), rng, {own, *matched})
     sets = (*matched, *rest)
-    balance = near.balance(sets) if near and sets else ()
-    return RandomSets(sets, len(matched), balance)
+    if not sets:
+        return RandomSets((), 0)
+    columns = [columns_of(each, widths) for each in (own, *sets)]
+    spread = _spread([np.full(len(each), 1.0) for each in columns], columns)
+    if near is None:
+        return RandomSets(sets, len(matched), spread=spread)
+    sizes = [near.covariates[each, 0] for each in columns]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = [each / each.sum() for each in sizes]
+        ratios = tuple(float(each.sum() / sizes[0].sum()) for each in sizes[1:])
+    return RandomSets(
+        sets, len(matched), near.balance(sets), ratios, spread, _spread(shares, columns)
+    )
+
+
+def _spread(weights: Sequence[NDArray[np.float64]], columns: Sequence[Sequence[int]]) -> float:
+    """Deviation of the first weighted sum from the mean of the others, over theirs; at least 1."""
+    numbers, places = np.unique(np.concatenate(columns), return_inverse=True)
+    table = np.zeros((len(columns), len(numbers)))
+    table[np.repeat(np.arange(len(columns)), [len(each) for each in columns]), places] = (
+        np.concatenate(weights)
+    )
+    n, away = len(table) - 1, ((table - table[1:].mean(0)) ** 2).sum(1)
+    theirs = away[1:].sum() / (n - 1) if n > 1 else away[0]
+    ratio = float(np.sqrt(away[0] * n / (n + 1) / theirs)) if theirs > 0 else 1.0
+    return max(ratio, 1.0)
 
 
 class _Neighbours:

@@ -62,13 +62,6 @@ class Ras(Result):
     guard: Guard
     floor: float
     n: int
-    n_lost: int
-    """Neurons that enter delta_safe."""
-    n_gained: int
-    """Neurons that enter delta_math."""
-    n_fragile: int
-    """Neurons that enter either sum with a denominator below the floor in size, or negative: with
-    `printed` the result then hangs on them."""
     delta_safe: Figure
     delta_math: Figure
     value: Figure
@@ -78,10 +71,6 @@ class Ras(Result):
     """NaN when one shift is negative."""
     relative: Figure
     """Harmonic mean of both shifts, each term divided by its larger activation or the floor."""
-    lost: tuple[Figure, ...] = ()
-    """Per-neuron terms of delta_safe (not divided by n), in the order of the set; empty for sets of
-    more than 1,000."""
-    gained: tuple[Figure, ...] = ()
 
 
 def loss_terms(base: Array, tuned: Array, guard: Guard = "printed", floor: float = 0.0) -> Array:
@@ -145,9 +134,6 @@ def ras(
     safe, maths = (each[selection] for each in base[first : first + 2])
     safe_after, maths_after = (each[selection] for each in tuned[first : first + 2])
     lost, gained = loss_terms(safe, safe_after, guard, floor), gain_terms(maths, maths_after, guard, floor)  # fmt: skip
-    fragile = ((safe > safe_after) & (safe_after < floor)) | (
-        (maths_after > maths) & (maths < floor)
-    )
     most_lost, most_gained = (np.maximum(np.abs(each), floor) for each in (safe, maths_after))
     n = len(lost)
     delta_safe, delta_math = (float(each.sum() / n) if n else math.nan for each in (lost, gained))
@@ -155,9 +141,6 @@ def ras(
         guard=guard,
         floor=floor,
         n=n,
-        n_lost=int((lost != 0).sum()),
-        n_gained=int((gained != 0).sum()),
-        n_fragile=int(fragile.sum()),
         delta_safe=delta_safe,
         delta_math=delta_math,
         value=harmonic_mean(delta_safe, delta_math),
@@ -166,8 +149,6 @@ def ras(
         if min(delta_safe, delta_math) >= 0
         else math.nan,
         relative=harmonic_mean(_mean_ratio(lost, most_lost), _mean_ratio(gained, most_gained)),
-        lost=tuple(lost.tolist()) if n <= 1000 else (),
-        gained=tuple(gained.tolist()) if n <= 1000 else (),
     )
 
 

@@ -92,8 +92,6 @@ class Overlap(Result):
     shared: int
     first: int
     second: int
-    jaccard: Figure
-    """Shared over all, 0 to 1; NaN when both are empty."""
     expected: Figure
     """Shared units of two random sets with these numbers per layer."""
     p_value: Figure
@@ -115,7 +113,7 @@ def overlap(first: Units, second: Units, widths: Sequence[int], *, seed: int = 0
     counts = [Counter(layer for layer, _ in units) for units in (one, two)]
     # Of each layer that both have units in: how many, and how many units there are.
     layers = [(counts[0][x], counts[1][x], widths[x]) for x in sorted(counts[0].keys() & counts[1])]
-    shared, union = len(one & two), len(one | two)
+    shared = len(one & two)
     rng = np.random.default_rng(seed)
     drawn = np.zeros(10_000, dtype=np.int64)
     for n1, n2, total in layers:
@@ -124,7 +122,6 @@ def overlap(first: Units, second: Units, widths: Sequence[int], *, seed: int = 0
         shared=shared,
         first=len(one),
         second=len(two),
-        jaccard=shared / union if union else float("nan"),
         expected=float(sum(n1 * n2 / total for n1, n2, total in layers)),
         p_value=float(((drawn >= shared).sum() + 1) / (len(drawn) + 1)),
     )

@@ -27,6 +27,7 @@ def report(tmp_path: Path) -> MechanismReport:
         random_units=DRAWN,
         matched=2,
         balance=1.0,
+        rank=None,
         unknown=0,
         effects=(),
         margin=5,
@@ -40,7 +41,6 @@ def report(tmp_path: Path) -> MechanismReport:
         total=1024,
         pairs=9,
         fewest=2,
-        short=0,
         share=1,
         strict=2,
         sentence="Two.",
@@ -65,9 +65,7 @@ def report(tmp_path: Path) -> MechanismReport:
             effects=effects,
             probe_shifts=(),
         ),
-        neurons=NeuronsSection(
-            over="text", sets={"think": found}, effects={"think": effects}, modes_overlap=None
-        ),
+        neurons=NeuronsSection(over="text", sets={"think": found}, effects={"think": effects}),
     )
 
 

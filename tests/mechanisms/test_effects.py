@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -53,12 +54,13 @@ def effects_of(
     untouched: Behaviour | None = None,
     matched: int | None = None,
     asked: list[tuple[str, ...]] | None = None,
+    **drawn: Any,
 ) -> Effects:
     """The real comparison over a pretended model, whose state is the set of units taken out."""
     state: list[Sequence[tuple[int, int]]] = [()]
     units = ((0, 0),)
     sets = tuple((Unit(0, i + 1),) for i in range(len(draws)))
-    random = RandomSets(sets, len(sets) if matched is None else matched)
+    random = RandomSets(sets, len(sets) if matched is None else matched, **drawn)
 
     @contextmanager
     def ablate(taken: Sequence[tuple[int, int]]) -> Iterator[None]:
@@ -122,6 +124,32 @@ def test_draws_end_when_the_others_cannot_change_the_verdict_and_ask_harmful_pro
 @pytest.mark.slow
 def test_with_more_draws_one_exception_is_no_obstacle() -> None:
     assert effects_of(seen(0.9), [*STILL, *STILL, seen(0.95)]).verdict == "found"
+
+
+def test_a_rise_in_proportion_to_what_units_write_is_not_attributed() -> None:
+    # A rise of 20 points, the set's of 60; but the set writes four times as much.
+    third = [seen(0.3)] * 19
+    found = effects_of(seen(0.7), third, sizes=(0.25,) * 19, balance=(4.0,))
+    assert found.verdict == "cannot_tell"
+    assert "0 of 19 random draws do as much, but 19 if it is allowed for" in found.sentence
+    assert "write otherwise" in found.sentence
+    even = effects_of(seen(0.7), third, sizes=(0.5,) * 19, balance=(2.0,))
+    assert even.verdict == "found"
+    assert even.rank
+    assert even.rank.rescaled
+    assert even.rank.p_value == pytest.approx(0.05)
+    nothing = effects_of(seen(0.9), STILL, sizes=(0.25,) * 19, balance=(4.0,))
+    assert nothing.verdict == "found", "what does nothing does nothing for its size either"
+    unknown = effects_of(seen(0.9), STILL, sizes=(0.0,) * 19)
+    assert unknown.verdict == "cannot_tell", "draws that write nothing show nothing"
+
+
+def test_a_rise_that_draws_come_close_to_is_not_attributed_where_they_share_units() -> None:
+    close = [seen(0.6)] * 19
+    assert effects_of(seen(0.7), close).verdict == "found"
+    found = effects_of(seen(0.7), close, spread=1.3)
+    assert found.verdict == "cannot_tell"
+    assert "draws share units" in found.sentence
 
 
 def test_without_a_rise_five_draws_are_enough_to_look_at() -> None:
@@ -235,7 +263,6 @@ def test_every_draw_and_its_units_are_shown() -> None:
     found = effects_of(seen(0.9), [seen(0.1 + i / 100) for i in range(19)])
     effect = found.effect("misaligned", "no_think")
     assert effect.random == pytest.approx(tuple(range(19)))
-    assert effect.random_median == pytest.approx(9)
     assert [units[0][1] for units in found.random_units] == list(range(1, 20))
     assert found.effect("correct", "no_think").random == (0,) * 19
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.random_controls import FIGURES, layers_of_neurons, observe, rates
+from benchmarks.random_controls import FIGURES, ablations, layers_of_neurons, observe, rates
 from rim_eval.mechanisms import draw_random_sets
 from rim_eval.mechanisms.random_controls import (
     RankTest,
@@ -136,6 +136,32 @@ def test_what_cannot_be_matched_is_measured() -> None:
     drawn = [ACTIVE[number].tolist() for ((_, number),) in found.sets]
     assert found.balance == pytest.approx(ACTIVE[most[0][1]] / np.mean(drawn, axis=0))
     assert found.balance[0] > 1.2
+
+
+def test_draws_that_share_units_spread_less_than_the_set() -> None:
+    """Two of three others: any two of the three draws share one unit, the set none."""
+    found = draw_random_sets([(0, 0), (0, 1)], [5], draws=3)
+    assert (found.matched, found.sizes) == (3, ())
+    # The draws' mean holds each of three units 2/3 times: draws lie sqrt(2/3) away, the set sqrt(2 + 4/3).
+    assert found.spread == pytest.approx(math.sqrt((10 / 3 * 3 / 4) / (2 / 3 * 3 / 2)))
+    apart = draw_random_sets([(0, 0)], [500], draws=99)
+    assert apart.spread == pytest.approx(1), "none shares anything"
+
+
+def test_sizes_of_draws_are_sums_over_the_sets_own() -> None:
+    units = [(0, i) for i in range(5)]
+    found = draw_random_sets(units, [300, 300], draws=19, covariates=ACTIVE)
+    mine = ACTIVE[:5, 0].sum()
+    sums = [ACTIVE[[number for _, number in each], 0].sum() for each in found.sets]
+    assert found.sizes == pytest.approx([each / mine for each in sums])
+    assert 1 / np.mean(found.sizes) == pytest.approx(found.balance[0])
+
+
+def test_neurons_that_write_more_are_no_finding_where_none_is_special() -> None:
+    found = ablations(20, 0.5, models=15)
+    assert found["proportional"].balance > 1.5
+    assert found["proportional"].as_it_is > 0.5, "by what they do alone they would be"
+    assert all(each.decides <= 0.05 for each in found.values())
 
 
 @pytest.mark.parametrize("draws", [19, 99])
