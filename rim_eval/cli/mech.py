@@ -16,8 +16,7 @@ from rim_eval.types import MODES, Mode, PromptKind
 
 if TYPE_CHECKING:
     from rim_eval.card.schema import InsidePart
-    from rim_eval.mechanisms import AnalysisConfig, MechanismReport, ModelHandle, TrainingRun
-    from rim_eval.mechanisms.drift import DriftSection
+    from rim_eval.mechanisms import AnalysisConfig, ModelHandle, TrainingRun
     from rim_eval.mechanisms.ras_verdict import RasSection
 
 SERIES: Final = {name.partition("_")[0]: run.base for name, run in RUNS.items()}
@@ -237,9 +236,11 @@ def ras(
 @_analysis(*_RUNS)
 def drift(options: MechOptions, runs: RunArguments, series: str | None) -> None:
     """Measure what tuning did layer by layer: safety-direction drift and CKA layer ratio."""
+    from rim_eval.mechanisms import study_drift
+
     options, training = training_runs(options, runs, series, required=True)
     run = _Run(options, "drift", needs=["benign"])
-    run.study("drift", lambda config: _drift(config, training, run.report))
+    run.study("drift", partial(study_drift, runs=training))
     run.close()
 
 
@@ -269,7 +270,7 @@ def everything(
     }
     if training:
         parts["ras"] = lambda config: _ras_sections(config, training, modes, random_sets)
-        parts["drift"] = lambda config: _drift(config, training, run.report)
+        parts["drift"] = partial(mechanisms.study_drift, runs=training)
     run = _Run(options, *parts, runs=training, modes=modes)
     for part, measure in parts.items():
         if again:
@@ -369,12 +370,3 @@ def _ras_sections(
         for mode, each in sets.items()
         if each.neurons
     }
-
-
-def _drift(
-    config: "AnalysisConfig", runs: Sequence["TrainingRun"], report: "MechanismReport"
-) -> "DriftSection":
-    """Drift, with the heads that were found before."""
-    from rim_eval.mechanisms import study_drift
-
-    return study_drift(config, runs, report.heads.selected if report.heads else ())

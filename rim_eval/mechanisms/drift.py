@@ -17,8 +17,8 @@ lost, such replies showed a drift towards it.)
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,16 +26,16 @@ from numpy.typing import NDArray
 from rim_eval.errors import RimError
 from rim_eval.formatting import figure_text
 from rim_eval.mechanisms.behaviour import AnalysisConfig
-from rim_eval.mechanisms.capture import capture_attention, capture_residual
-from rim_eval.mechanisms.model import ModelHandle
+from rim_eval.mechanisms.capture import capture_residual
 from rim_eval.mechanisms.probe_samples import LEAST
 from rim_eval.mechanisms.ras import TrainingRun
 from rim_eval.mechanisms.spans import Passage
-from rim_eval.mechanisms.units import Unit
 from rim_eval.statistics import Interval
 from rim_eval.statistics._result import Figure, Result, z_score
 
 Floats = NDArray[np.floating]
+
+Change = Literal["ratio", "drift"]
 
 ROUNDING: Final = 1e-9
 """1 - CKA below which states are the same but for rounding."""
@@ -65,27 +65,20 @@ class LayerDrift(Result):
     n_harmful: int
     n_harmless: int
 
-    @property
-    def shares(self) -> tuple[float, float, float, float]:
-        """Drift, the ends of its interval, and drift of harmless prompts, as shares of the gap."""
-        drifts = self.drift, self.drift_lower, self.drift_upper, self.drift_harmless
-        drift, lower, upper, harmless = (each / self.gap for each in drifts)
-        return drift, lower, upper, harmless
+    def change(self, what: Change) -> "Estimate":
+        """The CKA ratio, or the drift of harmful prompts in % of the gap."""
+        if what == "ratio":
+            return Estimate(self.ratio, self.ratio_lower, self.ratio_upper)
+        drifts = self.drift, self.drift_lower, self.drift_upper
+        return Estimate(*(100 * each / self.gap for each in drifts))
 
 
-class AttentionChange(Result):
-    """Attention of heads on the empty trace, without thinking, before and after tuning."""
+class Estimate(NamedTuple):
+    """A figure with its 95 % interval."""
 
-    heads: tuple[Unit, ...]
-    before: tuple[Figure, ...]
-    """Mean over harmful prompts, 0 to 1."""
-    after: tuple[Figure, ...]
-    n: int
-    """Harmful prompts with an empty trace."""
-    others: int
-    """All other heads."""
-    others_most: Figure
-    """Largest change among them, either way."""
+    value: float
+    lower: float
+    upper: float
 
 
 class RunDrift(Result):
@@ -94,8 +87,66 @@ class RunDrift(Result):
     run: str
     step: int
     layers: tuple[LayerDrift, ...]
-    heads: AttentionChange | None
-    sentences: tuple[str, ...]
+
+    def most(self, what: Change) -> LayerDrift | None:
+        """The layer that changed most, of those that are shown to have changed; None if none is.
+
+        Args:
+            what: `ratio` (above 1) or `drift` (either way).
+        """
+        shown = (
+            each
+            for each in self.layers
+            if each.change(what).lower > (what == "ratio")
+            or (what == "drift" and each.change(what).upper < 0)
+        )
+        return max(shown, key=lambda each: abs(each.change(what).value), default=None)
+
+    @property
+    def sentences(self) -> Iterator[str]:
+        """What is shown of either change, and in which layer most."""
+        for what, told in _TOLD.items():
+            known = sum(not math.isnan(each.change(what).lower) for each in self.layers)
+            most = self.most(what)
+            if what == "drift" and math.isnan(self.layers[0].drift):
+                text = "there is no safety direction: the base refuses or answers too few of these prompts"
+            elif most is None:
+                text = (told.nowhere if known else told.unknown).format(known=known)
+            else:
+                text = told.most.format(layer=most.layer, way=_WAYS[most.drift > 0])
+                text += f": {figure_text(*most.change(what), form=_number, unit=told.unit)}"
+            first = self.layers[0]
+            over = f"{first.n_harmful} harmful and {first.n_harmless} harmless prompts"
+            yield f"In {self.run!r} {text}; {over}."
+
+
+class _Told(NamedTuple):
+    """What is said of a change: where no layer has an interval, where none changed, and of the one that did most."""
+
+    unknown: str
+    nowhere: str
+    most: str
+    unit: str = ""
+
+
+_TOLD: Final[dict[Change, _Told]] = {
+    "ratio": _Told(
+        "it cannot be told whether a layer changed more on harmful prompts than on harmless ones",
+        "none of {known} layers with a CKA ratio is shown to have changed more on harmful prompts than on harmless ones",
+        "layer {layer} changed most on harmful prompts beside harmless ones, CKA ratio",
+    ),
+    "drift": _Told(
+        "drift cannot be told: no layer's has an interval",
+        "no layer is shown to drift along the safety direction",
+        "harmful prompts drift {way} refusal, most in layer {layer}",
+        " % of the distance between answered and refused prompts",
+    ),
+}
+_WAYS: Final = ("away from", "towards")
+
+
+def _number(value: float) -> str:
+    return f"{value:.2g}" if abs(value) < 100 else f"{value:,.0f}"
 
 
 class DriftSection(Result):
@@ -263,15 +314,12 @@ def layer_drift(
     return layers
 
 
-def study_drift(
-    config: AnalysisConfig, runs: Sequence[TrainingRun], heads: Sequence[Unit] = ()
-) -> DriftSection:
-    """Measure drift, layer ratio and the attention of heads, base against the end of each run.
+def study_drift(config: AnalysisConfig, runs: Sequence[TrainingRun]) -> DriftSection:
+    """Measure drift and layer ratio, base against the end of each run.
 
     Args:
         config: The base and the prompts; harmful and benign ones are needed.
         runs: The target run first, then its controls.
-        heads: Heads whose attention on the empty trace is followed, with all others beside them.
 
     Raises:
         RimError: A kind of prompts or the runs are missing.
@@ -294,89 +342,7 @@ def study_drift(
         step = max(run.load)
         tuned = run.load[step]()
         layers = layer_drift(base.model, tuned.model, harmful, harmless, refused, answered)
-        attention = _attention_change(base, tuned, harmful, heads)
-        texts = [ratio_text(layers), drift_text(layers)]
-        if attention:
-            change = np.abs(np.subtract(attention.after, attention.before)).max()
-            texts.append(
-                f"the selected heads' attention on the empty trace moves by at most {change:.2f}, "
-                f"that of the {attention.others} other heads by at most {attention.others_most:.2f} "
-                f"(means over {attention.n} harmful prompts)"
-            )
-        sentences = tuple(f"In {run.name!r} {text}." for text in texts)
-        drifts.append(
-            RunDrift(
-                run=run.name, step=step, layers=tuple(layers), heads=attention, sentences=sentences
-            )
-        )
+        drifts.append(RunDrift(run=run.name, step=step, layers=tuple(layers)))
     return DriftSection(
         position="last", refused=len(refused), answered=len(answered), runs=tuple(drifts)
     )
-
-
-def _attention_change(
-    base: ModelHandle, tuned: ModelHandle, passages: Sequence[Passage], heads: Sequence[Unit]
-) -> AttentionChange | None:
-    passages = [passage for passage in passages if "trace" in passage.spans]
-    if not heads or not passages:
-        return None
-    models = base.model, tuned.model
-    masses = (capture_attention(each, passages, "last", ("trace",))[1] for each in models)
-    before, after = (mass[..., 0].mean(0, dtype=np.float64) for mass in masses)
-    moved = np.abs(after - before)
-    others = np.delete(moved, np.ravel_multi_index(np.transpose(heads), moved.shape))
-    others = others[~np.isnan(others)]  # layers have different numbers of heads, or none
-    return AttentionChange(
-        heads=tuple(heads),
-        before=tuple(float(before[unit]) for unit in heads),
-        after=tuple(float(after[unit]) for unit in heads),
-        n=len(passages),
-        others=len(others),
-        others_most=float(others.max()) if len(others) else math.nan,
-    )
-
-
-def ratio_text(layers: Sequence[LayerDrift]) -> str:
-    """Say in how many layers harmful prompts changed more than harmless ones."""
-    measured = [each for each in layers if not math.isnan(each.ratio_lower)]
-    more = [each for each in measured if each.ratio_lower > 1]
-    over = f"{layers[0].n_harmful} harmful and {layers[0].n_harmless} harmless prompts"
-    claim = "changed more on harmful prompts than on harmless ones"
-    if not measured:
-        return f"it cannot be told whether a layer {claim}: no CKA ratio has an interval ({over})"
-    if not more:
-        missing = len(layers) - len(measured)
-        rest = f"; {missing} more have none" if missing else ""
-        return f"none of {len(measured)} layers with a CKA ratio is shown to have {claim} ({over}{rest})"
-    most = max(more, key=lambda each: each.ratio)
-    ends = most.ratio, most.ratio_lower, most.ratio_upper
-    figure = figure_text(
-        *ends, form=lambda ratio: f"{ratio:.2g}" if ratio < 100 else f"{ratio:,.0f}", unit=""
-    )
-    return (
-        f"{len(more)} of {len(layers)} layers {claim} (CKA ratio above 1; {over}), most layer "
-        f"{most.layer}: {figure}"
-    )
-
-
-def _percent(value: float) -> str:
-    return f"{value:+.2g}" if abs(value) < 100 else f"{value:+.0f}"
-
-
-def drift_text(layers: Sequence[LayerDrift]) -> str:
-    """Say which way harmful prompts drift, and in which layer most."""
-    over = f"({layers[0].n_harmful} harmful prompts)"
-    if math.isnan(layers[0].drift):
-        return "there is no safety direction: the base refuses or answers too few of these prompts"
-    if all(math.isnan(each.drift_lower) for each in layers):
-        return f"drift cannot be told: no layer's has an interval {over}"
-    drifting = [each for each in layers if each.drift_lower > 0 or each.drift_upper < 0]
-    if not drifting:
-        return f"no layer is shown to drift along the safety direction {over}"
-    most = max(drifting, key=lambda each: abs(each.shares[0]))
-    drift, lower, upper, harmless = (100 * share for share in most.shares)
-    detail = f"{most.n_harmless} harmless prompts {_percent(harmless)}"
-    unit = " % of the distance between answered and refused prompts"
-    figure = figure_text(drift, lower, upper, detail, form=_percent, unit=unit)
-    way = "towards" if drift > 0 else "away from"
-    return f"{most.n_harmful} harmful prompts drift {way} refusal, most in layer {most.layer}: by {figure}"
