@@ -129,5 +129,5 @@ def test_a_part_that_cannot_be_had_does_not_cost_the_others(tmp_path: Path) -> N
     assert result.exit_code == 0, result.output
     found = read_report(tmp_path / "report.json")
     assert set(found.left_out) == {"probes", "mitigations"}
-    assert "Left out: Probes need harmful and benign prompts" in result.output
+    assert "probes: left out: Probes need harmful and benign prompts" in result.output
     assert found.heads is not None
