@@ -18,7 +18,7 @@ lost, such replies showed a drift towards it.)
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,20 +65,19 @@ class LayerDrift(Result):
     n_harmful: int
     n_harmless: int
 
-    def change(self, what: Change) -> "Estimate":
-        """The CKA ratio, or the drift of harmful prompts in % of the gap."""
+    def change(self, what: Change) -> tuple[float, float, float]:
+        """The CKA ratio, or the drift of harmful prompts in % of the gap, with its interval."""
         if what == "ratio":
-            return Estimate(self.ratio, self.ratio_lower, self.ratio_upper)
-        drifts = self.drift, self.drift_lower, self.drift_upper
-        return Estimate(*(100 * each / self.gap for each in drifts))
+            return self.ratio, self.ratio_lower, self.ratio_upper
+        drift, lower, upper = self.drift, self.drift_lower, self.drift_upper
+        return 100 * drift / self.gap, 100 * lower / self.gap, 100 * upper / self.gap
 
 
-class Estimate(NamedTuple):
-    """A figure with its 95 % interval."""
-
-    value: float
-    lower: float
-    upper: float
+_TEXTS: Final[dict[Change, tuple[str, str, str]]] = {
+    "ratio": ("a layer changed more on harmful prompts than on harmless ones", "layer {layer} changed most on harmful prompts beside harmless ones, CKA ratio", ""),
+    "drift": ("a layer drifts along the safety direction", "harmful prompts drift {way} refusal, most in layer {layer}", " % of the distance between answered and refused prompts"),
+}  # fmt: skip
+"""What may be shown, what is said of the layer where it is most, and the unit."""
 
 
 class RunDrift(Result):
@@ -89,64 +88,30 @@ class RunDrift(Result):
     layers: tuple[LayerDrift, ...]
 
     def most(self, what: Change) -> LayerDrift | None:
-        """The layer that changed most, of those that are shown to have changed; None if none is.
-
-        Args:
-            what: `ratio` (above 1) or `drift` (either way).
-        """
-        shown = (
-            each
-            for each in self.layers
-            if each.change(what).lower > (what == "ratio")
-            or (what == "drift" and each.change(what).upper < 0)
-        )
-        return max(shown, key=lambda each: abs(each.change(what).value), default=None)
+        """The layer with the largest ratio shown to be above 1, or drift shown not to be 0; None if none is."""
+        sizes = dict[int, float]()
+        for i, each in enumerate(self.layers):
+            value, lower, upper = each.change(what)
+            if lower > (what == "ratio") or (what == "drift" and upper < 0):
+                sizes[i] = abs(value)
+        return self.layers[max(sizes, key=sizes.__getitem__)] if sizes else None
 
     @property
     def sentences(self) -> Iterator[str]:
         """What is shown of either change, and in which layer most."""
-        for what, told in _TOLD.items():
-            known = sum(not math.isnan(each.change(what).lower) for each in self.layers)
-            most = self.most(what)
+        for what, (claim, told, unit) in _TEXTS.items():
             if what == "drift" and math.isnan(self.layers[0].drift):
                 text = "there is no safety direction: the base refuses or answers too few of these prompts"
-            elif most is None:
-                text = (told.nowhere if known else told.unknown).format(known=known)
+            elif most := self.most(what):
+                way = "towards" if most.drift > 0 else "away from"
+                figure = figure_text(*most.change(what), form="{:,.2f}", unit=unit)
+                text = f"{told.format(layer=most.layer, way=way)}: {figure}"
+            elif all(math.isnan(each.change(what)[1]) for each in self.layers):
+                text = f"it cannot be told whether {claim}: there is no interval"
             else:
-                text = told.most.format(layer=most.layer, way=_WAYS[most.drift > 0])
-                text += f": {figure_text(*most.change(what), form=_number, unit=told.unit)}"
-            first = self.layers[0]
-            over = f"{first.n_harmful} harmful and {first.n_harmless} harmless prompts"
-            yield f"In {self.run!r} {text}; {over}."
-
-
-class _Told(NamedTuple):
-    """What is said of a change: where no layer has an interval, where none changed, and of the one that did most."""
-
-    unknown: str
-    nowhere: str
-    most: str
-    unit: str = ""
-
-
-_TOLD: Final[dict[Change, _Told]] = {
-    "ratio": _Told(
-        "it cannot be told whether a layer changed more on harmful prompts than on harmless ones",
-        "none of {known} layers with a CKA ratio is shown to have changed more on harmful prompts than on harmless ones",
-        "layer {layer} changed most on harmful prompts beside harmless ones, CKA ratio",
-    ),
-    "drift": _Told(
-        "drift cannot be told: no layer's has an interval",
-        "no layer is shown to drift along the safety direction",
-        "harmful prompts drift {way} refusal, most in layer {layer}",
-        " % of the distance between answered and refused prompts",
-    ),
-}
-_WAYS: Final = ("away from", "towards")
-
-
-def _number(value: float) -> str:
-    return f"{value:.2g}" if abs(value) < 100 else f"{value:,.0f}"
+                text = f"it is not shown that {claim}"
+            over = f"{self.layers[0].n_harmful} harmful and {self.layers[0].n_harmless} harmless"
+            yield f"In {self.run!r} {text} ({over} prompts)."
 
 
 class DriftSection(Result):

@@ -4,7 +4,7 @@ A plot is a function from its section and a width in pixels to a specification, 
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import cycle, islice, zip_longest
 from typing import Any, Final
@@ -77,7 +77,7 @@ def probes_plot(probes: Sequence[PositionProbes], width: int) -> Spec:
         for score in each.scores
         for name, share in score.above.items()
     ]
-    base = alt.Chart().encode(x=_layers(rows), **_by("class", _CLASSES))
+    base = alt.Chart().encode(x=_across("layer", ticks=3), **_by("class", _CLASSES))
     band = base.mark_area(opacity=0.15).encode(
         y=_share("lower"), y2="upper:Q", strokeDash=alt.value([1, 0])
     )
@@ -96,7 +96,7 @@ def probe_shift_plot(shifts: Sequence[ProbeShift], width: int) -> Spec:
             each.layers, each.ablated, each.untouched, each.random_least, each.random_most
         )
     ]
-    base = alt.Chart().encode(x=_layers(rows))
+    base = alt.Chart().encode(x=_across("layer", ticks=3))
     band = base.mark_area(color=_GREY, opacity=0.7)
     line = base.transform_fold([*_HEADS], as_=["heads", "share"]).mark_line()
     panel = alt.layer(
@@ -190,15 +190,11 @@ def _ras_plot(section: RasSection, width: int) -> Spec:
     grey = alt.Chart(inline(ranges)).mark_rule(strokeWidth=8, color=_GREY).encode(
         x=_across("step"), y="random, least:Q", y2="random, most:Q"
     )  # fmt: skip
-    return _lines(
-        rows,
-        "step",
-        [
-            ("misaligned", "change of misalignment, points", "linear", reference_line(y=0)),
-            ("ras", "RAS; grey: random sets", "linear", grey),
-        ],
-        width,
-    )
+    panels = [
+        ("misaligned", "change of misalignment, points", "linear", reference_line(y=0)),
+        ("ras", "RAS; grey: random sets", "linear", grey),
+    ]
+    return _lines(rows, "step", panels, width)
 
 
 def _drift_plot(section: DriftSection, width: int) -> Spec:
@@ -213,15 +209,11 @@ def _drift_plot(section: DriftSection, width: int) -> Spec:
         for run in section.runs
         for each in run.layers
     ]
-    return _lines(
-        rows,
-        "layer",
-        [
-            ("drift", "drift, % of the way to refusal", "linear", reference_line(y=0)),
-            ("ratio", "CKA ratio; above 1: harmful more", "log", reference_line(y=1)),
-        ],
-        width,
-    )
+    panels = [
+        ("drift", "drift, % of the way to refusal", "linear", reference_line(y=0)),
+        ("ratio", "CKA ratio; above 1: harmful more", "log", reference_line(y=1)),
+    ]
+    return _lines(rows, "layer", panels, width)
 
 
 def _place(position: str) -> str:
@@ -232,14 +224,6 @@ def _share(field: str) -> Any:
     alt = import_altair()
     scale, axis = alt.Scale(domain=[0, 1]), alt.Axis(tickCount=3)
     return alt.Y(f"{field}:Q", title="share above", scale=scale, axis=axis)
-
-
-def _layers(rows: Iterable[dict[str, Any]]) -> Any:
-    alt = import_altair()
-    layers = sorted({row["layer"] for row in rows if row["layer"] >= 0})
-    # -1, the embedding, is drawn without a tick of its own, which would run into that of layer 0.
-    ticks = [layers[0], layers[len(layers) // 2], layers[-1]]
-    return alt.X("layer:Q", title="layer", axis=alt.Axis(values=ticks, grid=False, labelOverlap=True))  # fmt: skip
 
 
 def _by(field: str, names: Sequence[str]) -> dict[str, Any]:
@@ -297,7 +281,7 @@ def _lines(
     return altair_spec(alt.vconcat(*charts) if width < plots.NARROW else alt.hconcat(*charts))
 
 
-def _across(field: str) -> Any:
+def _across(field: str, ticks: int = 6) -> Any:
     alt = import_altair()
-    axis = alt.Axis(tickMinStep=1, tickCount=6, grid=False)
+    axis = alt.Axis(tickMinStep=1, tickCount=ticks, grid=False, labelOverlap=True)
     return alt.X(f"{field}:Q", title=field, axis=axis).scale(zero=False, nice=False, padding=10)

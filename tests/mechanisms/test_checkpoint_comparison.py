@@ -104,8 +104,8 @@ def test_drift_of_one_prompt_has_no_interval_and_is_not_told(toy: Prompts) -> No
     layers = layer_drift(config.handle.model, tuned.model, *one, *ends)
     told = list(RunDrift(run="tuned", step=1, layers=tuple(layers)).sentences)
     assert told[0].startswith("In 'tuned' it cannot be told whether a layer changed more")
-    assert told[1].startswith("In 'tuned' drift cannot be told: no layer's has an interval")
-    assert all(each.endswith("1 harmful and 1 harmless prompts.") for each in told)
+    assert told[1].startswith("In 'tuned' it cannot be told whether a layer drifts")
+    assert all(each.endswith("(1 harmful and 1 harmless prompts).") for each in told)
     assert "nan" not in "".join(told)
 
 
