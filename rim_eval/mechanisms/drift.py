@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.formatting import figure_text
+from rim_eval.formatting import figure_text, plain_number
 from rim_eval.mechanisms.behaviour import AnalysisConfig
 from rim_eval.mechanisms.capture import capture_residual
 from rim_eval.mechanisms.probe_samples import LEAST
@@ -99,19 +99,21 @@ class RunDrift(Result):
     @property
     def sentences(self) -> Iterator[str]:
         """What is shown of either change, and in which layer most."""
+        over = (
+            f"{self.layers[0].n_harmful} harmful and {self.layers[0].n_harmless} harmless prompts"
+        )
         for what, (claim, told, unit) in _TEXTS.items():
             if what == "drift" and math.isnan(self.layers[0].drift):
                 text = "there is no safety direction: the base refuses or answers too few of these prompts"
             elif most := self.most(what):
                 way = "towards" if most.drift > 0 else "away from"
-                figure = figure_text(*most.change(what), form="{:,.2f}", unit=unit)
+                figure = figure_text(*most.change(what), over, form=plain_number, unit=unit)
                 text = f"{told.format(layer=most.layer, way=way)}: {figure}"
             elif all(math.isnan(each.change(what)[1]) for each in self.layers):
-                text = f"it cannot be told whether {claim}: there is no interval"
+                text = f"it cannot be told whether {claim}: there is no interval ({over})"
             else:
-                text = f"it is not shown that {claim}"
-            over = f"{self.layers[0].n_harmful} harmful and {self.layers[0].n_harmless} harmless"
-            yield f"In {self.run!r} {text} ({over} prompts)."
+                text = f"it is not shown that {claim} ({over})"
+            yield f"In {self.run!r} {text}."
 
 
 class DriftSection(Result):
