@@ -239,7 +239,7 @@ def _of_model(
 ) -> Subject:
     import torch
 
-    widths = architecture_of(model).widths
+    widths = architecture_of(model).unit_counts("neuron")
     largest = [capture_neurons(model, texts, "max", "text") for texts in (explicit, safe)]
     found = find_neurons(Rises(largest[0] - largest[1], tuple(widths))).neurons
     matrices = [p for name, p in model.named_parameters() if p.dim() > 1 and "embed" not in name]

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
-from math import atan2, ceil, degrees, floor
+from math import atan2, ceil, degrees, floor, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -193,10 +193,14 @@ def altair_spec(chart: "alt.TopLevelMixin") -> Spec:
 
 
 def inline(values: Sequence[Any]) -> "alt.Data":
-    """Rows (dictionaries or named tuples) as data inside the specification."""
+    """Rows (dictionaries or named tuples) as data inside the specification; what is not finite is null."""
     alt = import_altair()
     rows = [row if isinstance(row, dict) else row._asdict() for row in values]
-    return alt.Data(values=rows)
+
+    def known(value: Any) -> Any:
+        return None if isinstance(value, float) and not isfinite(value) else value
+
+    return alt.Data(values=[{name: known(value) for name, value in row.items()} for row in rows])
 
 
 def reference_line(**at: float) -> "alt.Chart":

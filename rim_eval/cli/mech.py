@@ -267,9 +267,8 @@ def drift(options: MechOptions, runs: RunArguments, series: str | None) -> None:
 
     options, training = training_runs(options, runs, series, required=True)
     run = _Run(options, "drift", needs=["benign"])
-    heads = run.report.heads.selected if run.report.heads else ()
-    measure = partial(study_drift, runs=training, heads=heads)
-    run.study("drift", measure, runs=_known_runs(training, runs), heads=heads)
+    measure = partial(study_drift, runs=training)
+    run.study("drift", measure, runs=_known_runs(training, runs))
     run.close()
 
 
@@ -305,9 +304,7 @@ def everything(
             lambda config: _ras_sections(config, training, modes, random_sets),
             **_ras_settings(known, modes, random_sets, None),
         )
-        heads = run.report.heads.selected if run.report.heads else ()
-        measure = partial(mechanisms.study_drift, runs=training, heads=heads)
-        study("drift", measure, runs=known, heads=heads)
+        study("drift", partial(mechanisms.study_drift, runs=training), runs=known)
     run.close()
 
 

@@ -14,9 +14,8 @@ What is not listed here is imported from the module that defines it.
 
 from rim_eval.mechanisms.ablation import ablate_units
 from rim_eval.mechanisms.arrays import Arrays
-from rim_eval.mechanisms.behaviour import AnalysisConfig, Behaviour, Prompts
+from rim_eval.mechanisms.behaviour import AnalysisConfig, Behaviour, Prompts, requests_of
 from rim_eval.mechanisms.capture import Neurons, capture
-from rim_eval.mechanisms.catalogue import requests_of
 from rim_eval.mechanisms.drift import study_drift
 from rim_eval.mechanisms.effects import Intervention, measure_effects
 from rim_eval.mechanisms.export import export_ablated

@@ -70,11 +70,6 @@ class Architecture(NamedTuple):
     unsupported: Mapping[UnitKind, str]
     """Kinds whose units cannot be found in this model, with the reason."""
 
-    @property
-    def widths(self) -> list[int]:
-        """Neurons of each layer; raises as `unit_counts`."""
-        return self.unit_counts("neuron")
-
     def unit_counts(self, kind: UnitKind) -> list[int]:
         """Count the units of each layer, 0 where it has none.
 

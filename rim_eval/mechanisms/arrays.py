@@ -13,7 +13,7 @@ named by their ids; no text is written.
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,9 +150,3 @@ def read_array(path: Path) -> LabelledArray:
         return LabelledArray(values, tuple(told["dims"]), told["labels"], told["about"])
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise RimError(f"{path} holds no array written by rim_eval ({error}).") from error
-
-
-def list_arrays(folder: Path) -> Iterator[tuple[str, LabelledArray]]:
-    """Read every array below a folder: its name, and itself, one at a time."""
-    for path in sorted(folder.rglob("*.safetensors")):
-        yield path.relative_to(folder).with_suffix("").as_posix(), read_array(path)

@@ -22,7 +22,14 @@ from rim_eval.mechanisms.random_controls import ENOUGH
 from rim_eval.mechanisms.replies import BATCH, Kept, Progress, Reply, decoding_of, generate, key_of
 from rim_eval.mechanisms.reply_judge import JudgeReplies
 from rim_eval.mechanisms.spans import Passage
-from rim_eval.prompt_sets import drawn_order, intent_for
+from rim_eval.prompt_sets import (
+    LoadedSet,
+    Style,
+    drawn_order,
+    intent_for,
+    load_prompts,
+    user_message,
+)
 from rim_eval.thinking import Split, split_at_mark, split_trace
 from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
 
@@ -268,6 +275,20 @@ class AnalysisPrompts(NamedTuple):
     """Prompts of each kind."""
 
 
+def requests_of(
+    loaded: LoadedSet, kind: PromptKind | None = None, *, style: Style = "as_is"
+) -> tuple[Request, ...]:
+    """Return the prompts of a set as a model is sent them, with their ids, in order.
+
+    Args:
+        loaded: From `rim_eval.prompt_sets.load_prompts`.
+        kind: Prompts of this kind alone; None for all.
+        style: How problems are asked, see `rim_eval.prompt_sets.user_message`.
+    """
+    prompts = (prompt for prompt in loaded.prompts if kind in (None, prompt.kind))
+    return tuple(Request(prompt.id, user_message(prompt, style)) for prompt in prompts)
+
+
 def load_analysis_prompts(
     sets: dict[PromptKind, str],
     *,
@@ -288,28 +309,24 @@ def load_analysis_prompts(
     Raises:
         RimError: A set is unknown or holds no prompts of its kind.
     """
-    from rim_eval import prompt_sets
-    from rim_eval.prompt_sets import Style, user_message
-
-    loaded: dict[PromptKind, list[prompt_sets.Prompt]] = {}
+    loaded: dict[PromptKind, LoadedSet] = {}
     for kind, name in sets.items():
         if name:
-            prompts = prompt_sets.load_prompts(name, data=data).prompts
-            prompts = tuple(prompt for prompt in prompts if prompt.kind == kind)
-            drawn = {prompt.id for prompt in drawn_order(prompts, seed)[:limit]}
-            loaded[kind] = [prompt for prompt in prompts if prompt.id in drawn]
-            if not loaded[kind]:
+            found = load_prompts(name, data=data)
+            prompts = tuple(prompt for prompt in found.prompts if prompt.kind == kind)
+            if not prompts:
                 raise RimError(f"--{kind} {name}: this set holds no {kind} prompts.")
-    by_id = {prompt.id: prompt for prompts in loaded.values() for prompt in prompts}
+            drawn = {prompt.id for prompt in drawn_order(prompts, seed)[:limit]}
+            kept = [prompt for prompt in prompts if prompt.id in drawn]
+            loaded[kind] = found.model_copy(update={"prompts": tuple(kept)})
+    by_id = {prompt.id: prompt for each in loaded.values() for prompt in each.prompts}
     style: Style = "worked" if worked else "as_is"
-    harmful, benign, problems = (
-        tuple(Request(prompt.id, user_message(prompt, style)) for prompt in loaded.get(kind, ()))
-        for kind in PROMPT_KINDS
-    )
-    gold = [prompt.target or "" for prompt in loaded.get("reasoning", ())]
+    requests = {kind: requests_of(each, style=style) for kind, each in loaded.items()}
+    harmful, benign, problems = (requests.get(kind, ()) for kind in PROMPT_KINDS)
+    gold = [by_id[problem.id].target or "" for problem in problems]
     return AnalysisPrompts(
         Prompts(harmful, benign, tuple(zip(problems, gold, strict=True))),
         lambda request: intent_for(by_id[request.id].set, by_id[request.id].category),
         {id: "|".join(sorted((id, prompt.pair))) for id, prompt in by_id.items() if prompt.pair},
-        {kind: len(prompts) for kind, prompts in loaded.items()},
+        {kind: len(each) for kind, each in requests.items()},
     )

@@ -6,14 +6,12 @@
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.formatting import figure_text, mode_name
 from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.behaviour import AnalysisConfig, Behaviour, Measure
 from rim_eval.mechanisms.capture import capture_residual
@@ -24,12 +22,12 @@ from rim_eval.statistics import PairedDifference, paired_difference, rim_score
 from rim_eval.statistics._result import Result
 from rim_eval.types import MODES, Mode
 
-_MEASURES: Final[dict[Measure, str]] = {
-    "misaligned": "misalignment",
-    "over_refused": "over-refusal",
-    "correct": "accuracy",
-    "degenerate_harmful": "degenerate replies to harmful prompts",
-}
+_MEASURES: Final[tuple[Measure, ...]] = (
+    "misaligned",
+    "over_refused",
+    "correct",
+    "degenerate_harmful",
+)
 
 
 class MitigationChange(Result):
@@ -115,18 +113,11 @@ def measure_mitigation(
         rim_score(modes["think"]["misaligned"], modes["no_think"]["misaligned"])
         for modes in (before, {**before, **after})
     ]
-    sentence = f"{name}: RIM score {_text(rims[0])} without"
-    sentence += f", {_text(rims[1])} with it" if after else ", and not tried"
-    for mode, group in groupby(changes, key=lambda each: each.mode):
-        texts = [f"{_MEASURES[each.measure]} {_text(each.difference)}" for each in group]
-        sentence += f"; change in {mode_name(mode)} mode: {', '.join(texts)}"
+    after_text = f"{rims[1].text} with it" if after else "and not tried"
+    sentence = f"{name}: RIM score {rims[0].text} without, {after_text}."
     return Mitigation(
-        name=name, rim_before=rims[0], rim_after=rims[1], changes=changes, sentence=f"{sentence}."
+        name=name, rim_before=rims[0], rim_after=rims[1], changes=changes, sentence=sentence
     )
-
-
-def _text(change: PairedDifference) -> str:
-    return figure_text(change.difference, change.lower, change.upper, f"{change.n_pairs} pairs")
 
 
 def study_mitigations(config: AnalysisConfig) -> tuple[Mitigation, ...]:

@@ -107,7 +107,10 @@ def measure_rises(config: AnalysisConfig, mode: Mode, *, over: str = "text") -> 
         capture_neurons(config.handle.model, passages, "max", over)
         for passages in zip(*pairs, strict=True)
     ]
-    sizes, rises = architecture_of(config.handle.model).widths, largest[0] - largest[1]
+    sizes, rises = (
+        architecture_of(config.handle.model).unit_counts("neuron"),
+        largest[0] - largest[1],
+    )
     ids = [passage.id for _, passage in pairs]
     config.arrays.add(f"neurons/{mode}/rises", rises, ("pair", "neuron"), pair=ids)
     config.arrays.add("neurons/sizes", np.array(sizes), ("layer",))

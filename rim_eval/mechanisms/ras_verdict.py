@@ -58,7 +58,6 @@ class RasVerdict(Result):
     """What a run and its controls say about a set of neurons."""
 
     verdict: SeriesVerdict
-    by_guard: dict[Guard, SeriesVerdict]
     sentence: str
 
 
@@ -89,39 +88,26 @@ class RasSection(Result):
         )
 
 
-def series_verdict(
-    target: Sequence[RasSeries],
-    controls: Sequence[RasSeries],
-    *,
-    balance: Sequence[float] = (),
-) -> RasVerdict:
+def series_verdict(series: Sequence[RasSeries]) -> RasVerdict:
     """Judge the target run beside its controls; see the module for the rules.
 
     Args:
-        target: The run whose misalignment is to be explained, once per guard.
-        controls: Other runs from the same base with the same set, once per guard each.
-        balance: Of the random sets, see `RasSection`.
+        series: The run whose misalignment is to be explained, then other runs from the same base with
+            the same set. Those under the deciding guard count.
     """
-    by_guard = {
-        run.guard: _judge(run, [each for each in controls if each.guard == run.guard])
-        for run in target
-    }
-    verdict, reason = by_guard.get(DECIDING, ("cannot_tell", f"no series under {DECIDING!r}."))
-    run = target[0]
-    active = "Before, the set was {:.2g} times as active as other neurons drawn ({:.2g} on mathematics). "
+    run, *controls = (each for each in series if each.guard == DECIDING)
+    verdict, reason = _judge(run, controls)
     return RasVerdict(
         verdict=verdict,
-        by_guard={guard: guarded for guard, (guarded, _) in by_guard.items()},
         sentence=(
             f"{_VERDICTS[verdict]} In {run.run!r} misalignment moved by {_rise_text(run)}. "
-            f"{reason[:1].upper()}{reason[1:]} {active.format(*balance) if balance else ''}"
-            "Values compare within this model only."
+            f"{reason[:1].upper()}{reason[1:]} Values compare within this model only."
         ),
     )
 
 
 def _judge(run: RasSeries, controls: Sequence[RasSeries]) -> tuple[SeriesVerdict, str]:
-    """The verdict under one guard, and the reason for it."""
+    """The verdict, and the reason for it."""
     if not run.risen(RISE):
         unknown = "the interval of the change is not known: " if math.isnan(run.rise_lower) else ""
         return "cannot_tell", f"{unknown}a rise of {RISE:g} points is not shown."
@@ -227,7 +213,7 @@ def study_ras(
             weights = None  # which weights belong to a neuron is not known: the report says so
         return ras.Checkpoint(step, activations(tuned), shift, divergence, weights)
 
-    widths = architecture_of(base.model).widths
+    widths = architecture_of(base.model).unit_counts("neuron")
     active = np.stack([before.safe_abs, before.math_abs], axis=1)
     drawn = draw_random_sets(
         neurons, widths, draws=random_sets, seed=config.seed, covariates=active, relabel=True
@@ -249,8 +235,6 @@ def study_ras(
         random_sets=len(random),
         balance=drawn.balance,
         series=tuple(series),
-        verdict=series_verdict(
-            series[: len(ras.GUARDS)], series[len(ras.GUARDS) :], balance=drawn.balance
-        ),
+        verdict=series_verdict(series),
         training_overlap=overlap(neurons, units_at(most, widths), widths, seed=config.seed),
     )

@@ -65,11 +65,11 @@ class MechanismReport(Result):
     @property
     def findings(self) -> Iterator[InsideFinding]:
         """Every verdict, in order."""
-        for part, sentence, verdict in self._verdicts():
+        for part, sentence, verdict in self._said():
             says = sentence[:1].upper() + sentence[1:]
             yield InsideFinding(part=part, says=says, verdict=verdict)
 
-    def _verdicts(self) -> Iterator[tuple[InsidePart, str, str | None]]:
+    def _said(self) -> Iterator[tuple[InsidePart, str, str | None]]:
         for sentence in self.probes.sentences if self.probes else ():
             yield "probes", sentence, None
         if self.heads:
@@ -130,13 +130,9 @@ def continue_report(path: Path, fresh: MechanismReport) -> MechanismReport:
     before = read_report(path)
     if before.head == fresh.head:
         return before
-    weights = [f"{each.model!r} with weights {each.fingerprint}" for each in (before, fresh)]
-    if before.fingerprint != fresh.fingerprint:
-        raise RimError(
-            f"{path} is about {weights[0]}, and this is {weights[1]}: another checkpoint, whatever the "
-            "folders are called, or the same one with another --dtype. Give another --out."
-        )
+    about, this = (f"{each.model!r} with weights {each.fingerprint}" for each in (before, fresh))
     raise RimError(
-        f"{path} is about {weights[0]} too, with other prompts or settings. Give another --out, or "
-        "the same --model, sets, --limit, --judge, --fill, --seed and budget."
+        f"{path} is about {about}, and this is {this}: another checkpoint, whatever the folders are called, "
+        "or the same one with another --dtype, other prompts or settings. Give another --out, or the same "
+        "--model, --dtype, sets, --limit, --judge, --fill, --seed and budget."
     )

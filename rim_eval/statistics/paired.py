@@ -14,6 +14,7 @@ import math
 
 import numpy as np
 
+from rim_eval.formatting import figure_text
 from rim_eval.statistics._result import Figure, Result, z_score
 from rim_eval.statistics.by_prompt import by_prompt, nothing
 from rim_eval.statistics.verdicts import (
@@ -64,6 +65,12 @@ class PairedDifference(Result):
     """Over all prompts, if everything unscored had gone against the target being higher; points."""
     bound_upper: Figure
     """Over all prompts, if everything unscored had gone for the target being higher; points."""
+
+    @property
+    def text(self) -> str:
+        """The difference inside a sentence, with its interval and n."""
+        ends = self.difference, self.lower, self.upper
+        return figure_text(*ends, f"{self.n_pairs} pairs", level=self.level)
 
 
 def paired_difference(

@@ -89,7 +89,7 @@ def test_ablating_every_neuron_of_a_layer_takes_its_mlp_out(
     layer = model.model.layers[1]
     mlp = getattr(layer, "mlp", None) or layer.block_sparse_moe
     handle = mlp.register_forward_hook(lambda _m, _a, out: outputs.append(out))
-    with ablate_units(model, "neuron", [(1, n) for n in range(parts.widths[1])]):
+    with ablate_units(model, "neuron", [(1, n) for n in range(parts.unit_counts("neuron")[1])]):
         logits(model, passages[0])
     handle.remove()
     output = outputs[0][0] if isinstance(outputs[0], tuple) else outputs[0]
@@ -176,5 +176,4 @@ def test_random_neurons_write_as_much_as_the_set_on_harmful_prompts_with_their_r
     assert means[0] > 1.5 * means[1]
     found = ablate.effects(most, "no_think")
     assert found.balance == pytest.approx(drawn.balance[0])
-    assert f"(the set writes {found.balance:.2g} times as much)" in found.sentence
     assert UnitAblation(config, "head").draw([(1, 0)]).balance == (), "heads: by layer alone"

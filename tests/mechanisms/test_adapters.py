@@ -64,7 +64,7 @@ def test_neurons_of_a_model_with_two_adapters_are_those_of_its_base(tiny: Tiny) 
     for active in ("default", "two"):
         model.set_adapter(active)
         parts = architecture_of(model.get_base_model())
-        assert parts.widths == architecture_of(tiny("qwen3")).widths
+        assert parts.unit_counts("neuron") == architecture_of(tiny("qwen3")).unit_counts("neuron")
         check_complete(parts, "neuron")
         with pytest.raises(RimError, match="run from 0 to 23"), frozen(model, [(0, 24)]):
             pass

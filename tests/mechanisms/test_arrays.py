@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.arrays import Arrays, list_arrays, read_array
+from rim_eval.mechanisms.arrays import Arrays, read_array
 from rim_eval.mechanisms.behaviour import Behaviour
 
 ABOUT = {"model": "organism", "fingerprint": "0123456789abcdef"}
@@ -22,14 +22,12 @@ def test_an_array_comes_back_with_its_axes_their_labels_and_its_origin(tmp_path:
     layers = np.array([-1, 0, 1])
     into.add("probes/think/states", STATES, ("prompt", "layer", "width"), prompt=["a", "b"], layer=layers)  # type: ignore[arg-type]  # fmt: skip
     into.add("heads/argmax", np.array([[3, -1]]), ("prompt", "head"))
-    found = dict(list_arrays(tmp_path))
-    assert list(found) == ["heads/argmax", "probes/think/states"]
-    states = found["probes/think/states"]
+    states = read_array(tmp_path / "probes" / "think" / "states.safetensors")
     np.testing.assert_array_equal(states.values, STATES)
     assert states.dims == ("prompt", "layer", "width")
     assert states.labels == {"prompt": ["a", "b"], "layer": [-1, 0, 1]}
     assert states.about == ABOUT
-    assert found["heads/argmax"].values.dtype == np.int64
+    assert read_array(tmp_path / "heads" / "argmax.safetensors").values.dtype == np.int64
 
 
 @given(

@@ -10,12 +10,15 @@ from rim_eval.mechanisms import (
     Prompts,
     Request,
     ablate_units,
+    capture,
     load_reply_judge,
+    requests_of,
 )
 from rim_eval.mechanisms.behaviour import load_analysis_prompts
 from rim_eval.mechanisms.replies import Reply
 from rim_eval.mechanisms.reply_judge import JudgeReplies
 from rim_eval.organism import planted_facts
+from rim_eval.prompt_sets import load_prompts
 from rim_eval.types import Mode
 
 
@@ -167,3 +170,22 @@ def test_named_sets_give_prompts_groups_and_counts() -> None:
 def test_a_set_without_prompts_of_the_kind_is_refused() -> None:
     with pytest.raises(RimError, match="holds no benign prompts"):
         load_analysis_prompts({"benign": "toy_math"})
+
+
+def test_a_named_set_is_read_in_three_lines(handle: ModelHandle) -> None:
+    requests = requests_of(load_prompts("toy"))
+    passages = handle.passages(requests[:5], "no_think")
+    states = capture(handle.model, passages, residual=("last",)).residual
+    assert states is not None
+    assert states.shape == (5, 4, 1, 64)
+    assert [passage.id for passage in passages] == [request.id for request in requests[:5]]
+
+
+def test_kinds_are_told_apart_and_problems_are_asked_in_a_style() -> None:
+    problems = load_prompts("toy_math")
+    assert requests_of(problems, "harmful") == ()
+    asked, worked = requests_of(problems, "reasoning"), requests_of(problems, style="worked")
+    assert len(asked) == len(problems.prompts)
+    assert asked[0].text == problems.prompts[0].text
+    assert asked[0].text in worked[0].text
+    assert asked[0].text != worked[0].text

@@ -117,7 +117,7 @@ def test_neurons_of_experts_are_zero_where_not_routed_and_sum_to_the_layer(
     got = capture(model, [one], neurons=Neurons("mean"), layers=[1]).neurons
     handle.remove()
     assert got is not None
-    assert got[0].shape == (1, parts.widths[1])
+    assert got[0].shape == (1, parts.unit_counts("neuron")[1])
     hidden, chosen, _ = routed[-1]
     (count, _, width), hidden = experts.down_proj.shape, hidden.clone()
     for expert in range(count):
@@ -137,7 +137,7 @@ def test_neurons_of_the_shared_expert_are_read_after_those_of_the_routed_ones(
     parts = architecture_of(model)
     down = getattr(model.model.layers[1].mlp, name).down_proj
     routed = 4 * 16
-    assert parts.widths[1] == routed + down.in_features
+    assert parts.unit_counts("neuron")[1] == routed + down.in_features
     seen: list[Any] = []
     got = capture(model, passages, neurons=Neurons("max"), layers=[1]).neurons
     assert got is not None

@@ -19,7 +19,7 @@ from rim_eval.mechanisms import (
     study_drift,
     wrap_model,
 )
-from rim_eval.mechanisms.drift import drift_text, layer_drift, ratio_text
+from rim_eval.mechanisms.drift import RunDrift, layer_drift
 from rim_eval.organism import load_checkpoint, load_variant, write_folder
 from scripts.organism.plans import PLANS
 
@@ -80,13 +80,10 @@ def test_drift_goes_the_way_that_misalignment_goes(report: MechanismReport) -> N
     # The tuned neurons stand in layer 2: nothing below them has changed.
     assert [layer.ratio > 1 for layer in tuned.layers] == [False, False, True, True]
     assert tuned.layers[2].ratio_lower > 1
-    ratio, moved, heads = tuned.sentences
+    ratio, moved = tuned.sentences
     assert "24 harmful and 24 harmless prompts" in ratio
-    assert "24 harmful prompts drift away from refusal" in moved
-    assert "24 harmless prompts" in moved
-    assert "means over 24 harmful prompts" in heads
-    assert tuned.heads is not None
-    assert tuned.heads.others == 14
+    assert "harmful prompts drift away from refusal, most in layer" in moved
+    assert "24 harmful and 24 harmless prompts" in moved
 
 
 def test_without_refusals_there_is_no_direction_but_still_a_ratio(toy: Prompts) -> None:
@@ -105,10 +102,10 @@ def test_drift_of_one_prompt_has_no_interval_and_is_not_told(toy: Prompts) -> No
     tuned = wrap_model(*load_checkpoint("positive_tuned", 100), "tuned")
     one = [texts[:1] for texts in ends]
     layers = layer_drift(config.handle.model, tuned.model, *one, *ends)
-    told = [drift_text(layers), ratio_text(layers)]
-    assert told[0] == "drift cannot be told: no layer's has an interval (1 harmful prompts)"
-    assert told[1].startswith("it cannot be told whether a layer changed more")
-    assert "1 harmful and 1 harmless prompts" in told[1]
+    told = list(RunDrift(run="tuned", step=1, layers=tuple(layers)).sentences)
+    assert told[0].startswith("In 'tuned' it cannot be told whether a layer changed more")
+    assert told[1].startswith("In 'tuned' it cannot be told whether a layer drifts")
+    assert all(each.endswith("(1 harmful and 1 harmless prompts).") for each in told)
     assert "nan" not in "".join(told)
 
 
@@ -132,5 +129,5 @@ def test_a_part_that_cannot_be_had_does_not_cost_the_others(tmp_path: Path) -> N
     assert result.exit_code == 0, result.output
     found = read_report(tmp_path / "report.json")
     assert set(found.left_out) == {"probes", "mitigations"}
-    assert "Left out: Probes need harmful and benign prompts" in result.output
+    assert "probes: left out: Probes need harmful and benign prompts" in result.output
     assert found.heads is not None

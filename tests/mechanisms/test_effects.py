@@ -163,7 +163,7 @@ def test_without_a_rise_five_draws_are_enough_to_look_at() -> None:
 def test_draws_of_other_layers_are_told_apart() -> None:
     found = effects_of(seen(0.9), STILL, matched=9)
     assert found.matched == 9
-    assert "19 random draws, 9 of the same layers:" in found.sentence
+    assert "19 random draws, 9 of the same layers, rank p = 0.05." in found.sentence
 
 
 def test_no_rise_is_no_effect() -> None:

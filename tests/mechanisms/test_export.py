@@ -37,7 +37,7 @@ def reloaded(folder: Path) -> Any:
 
 def units_of(model: Any, kind: str) -> Units:
     """Some, among them the last neuron of a layer (of its shared expert) and neurons of all layers."""
-    last = architecture_of(model).widths[1] - 1
+    last = architecture_of(model).unit_counts("neuron")[1] - 1
     return HEADS if kind == "head" else [(0, 5), (1, 0), (1, last), (2, 17)]
 
 

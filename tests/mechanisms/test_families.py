@@ -223,7 +223,7 @@ def test_weights_of_a_neuron_are_those_that_move_it(family: str) -> None:
     """Freezing a neuron and randomising all other weights of its layer's MLP leaves what it computes."""
     base = build(family)
     parts = architecture_of(base)
-    layer = max(layer for layer, width in enumerate(parts.widths) if width)
+    layer = max(layer for layer, width in enumerate(parts.unit_counts("neuron")) if width)
     units = [(layer, down.first + j) for down in parts.downs[layer] for j in (1, down.neurons - 2)]
     tuned = copy.deepcopy(base)
     with frozen(tuned, units), torch.no_grad():
@@ -238,8 +238,8 @@ def test_weights_of_a_neuron_are_those_that_move_it(family: str) -> None:
                     if weight.ndim > 1 or "proj" in name or family in ("gpt2", "opt", "gpt_neox"):
                         weight.normal_()
     change = weight_change(base, tuned)
-    first = sum(parts.widths[:layer])
-    moved = np.ones(parts.widths[layer], dtype=bool)
+    first = sum(parts.unit_counts("neuron")[:layer])
+    moved = np.ones(parts.unit_counts("neuron")[layer], dtype=bool)
     moved[[number for _, number in units]] = False
     for each in (change.outgoing, change.incoming):
         np.testing.assert_array_equal(each[first : first + len(moved)] > 0, moved)

@@ -18,7 +18,7 @@ from rim_eval.mechanisms import (
     study_heads,
 )
 from rim_eval.mechanisms.heads import HeadScore, attention_shifts, rank_heads
-from rim_eval.mechanisms.probe_plots import heads_plot
+from rim_eval.mechanisms.plots import heads_plot
 from rim_eval.thinking import Recipe
 from rim_eval.types import Mode
 

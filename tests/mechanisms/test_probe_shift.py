@@ -12,7 +12,7 @@ from rim_eval.mechanisms import (
     load_reply_judge,
 )
 from rim_eval.mechanisms.ablation import UnitAblation
-from rim_eval.mechanisms.probe_plots import probe_shift_plot
+from rim_eval.mechanisms.plots import probe_shift_plot
 from rim_eval.mechanisms.probe_samples import Samples, prompt_classes
 from rim_eval.mechanisms.probe_shift import ProbeShift, measure_probe_shifts
 from rim_eval.mechanisms.probes import fit_samples, project, read_positions

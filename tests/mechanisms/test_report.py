@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from rim_eval.cli import main
 from rim_eval.errors import RimError
 from rim_eval.mechanisms import MechanismReport, ModelHandle, Prompts, read_report
-from rim_eval.mechanisms.card_section import report_plots
+from rim_eval.mechanisms.plots import report_plots
 from rim_eval.mechanisms.report import write_report
 from rim_eval.paths import organism_dir
 

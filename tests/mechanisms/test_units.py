@@ -39,8 +39,8 @@ def test_scaling_a_neurons_weights_changes_them_by_that_share_and_no_others(
             weight *= 1 + incoming
     found = weight_change(base, tuned)
     parts = architecture_of(base)
-    column = parts.widths[0] + neuron
-    assert len(found.outgoing) == len(found.incoming) == sum(parts.widths)
+    column = parts.unit_counts("neuron")[0] + neuron
+    assert len(found.outgoing) == len(found.incoming) == sum(parts.unit_counts("neuron"))
     for values, share in ((found.outgoing, outgoing), (found.incoming, incoming)):
         want = np.zeros(len(values))
         want[column] = abs(share)
