@@ -39,6 +39,7 @@ from rim_eval.mechanisms.ras import (
     Checkpoint,
     MisalignmentChange,
     RasSeries,
+    drift_verdict,
     ras_series,
     read_activations,
 )
@@ -136,8 +137,9 @@ def observe(subject: Subject, kind: str, seed: int, *, sets: int = 99) -> Outcom
     for figure in FIGURES:
         first, second = (getattr(series, figure) for series in by_sets)
         bare = [RankTest.of(each.value, each.random) for each in (first, second)]
-        for rule, rank in zip(RULES, (*bare, second), strict=True):
-            beyond[rule, figure] = rank.verdict == "beyond"
+        verdicts = (*(each.verdict for each in bare), drift_verdict(second))
+        for rule, verdict in zip(RULES, verdicts, strict=True):
+            beyond[rule, figure] = verdict == "beyond"
     others = np.mean([base.safe_abs[columns_of(units, widths)].mean() for units in layer.sets])
     uneven = float(base.safe_abs[columns].mean() / others)
     return Outcome(beyond, near.balance, uneven, len(columns))

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.capture import capture_neurons
 from rim_eval.mechanisms.model import ModelHandle
-from rim_eval.mechanisms.random_controls import RankTest
+from rim_eval.mechanisms.random_controls import RankTest, RankVerdict
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.units import WeightChange
 from rim_eval.statistics import Correlation, pearson, spearman
@@ -201,6 +201,17 @@ def mean_kl(base: Any, tuned: Any, passages: Sequence[Passage]) -> float:
             total += float((before.exp() * (before - after)).sum())
             count += len(before)
     return max(total / count, 0.0) if count else math.nan
+
+
+BEYOND: Final = 0.02
+"""Rank p of a drift below which a set is beyond its random sets. The most active neurons have no equals, so a rank at
+0.05 errs in up to 11 % of drifts that spare nobody (`benchmarks/random_controls.py`)."""
+
+
+def drift_verdict(rank: RankTest) -> RankVerdict:
+    """What the rank of a set supports about a drift: `RankTest.verdict`, but beyond only below `BEYOND`."""
+    is_open = rank.verdict == "beyond" and rank.p_value >= BEYOND
+    return "open" if is_open else rank.verdict
 
 
 class MisalignmentChange(NamedTuple):

@@ -115,9 +115,9 @@ def _judge(run: RasSeries, controls: Sequence[RasSeries]) -> tuple[SeriesVerdict
     if math.isnan(run.end):
         return "cannot_tell", f"RAS of the {n} neurons has no value."
     sizes = f"RAS of the {n} neurons is {run.end:.3g} at the end; {size.text()}"
-    if size.verdict == "open":
+    if ras.drift_verdict(size) == "open":
         return "cannot_tell", f"{sizes}: {_OPEN}."
-    if size.verdict == "among":
+    if ras.drift_verdict(size) == "among":
         verdict, reason = _judge_among(run)
         return verdict, f"{sizes}; {reason}."
     flat = [each for each in controls if each.flat(RISE)]
@@ -138,12 +138,12 @@ def _judge_among(run: RasSeries) -> tuple[SeriesVerdict, str]:
     if math.isnan(out.value):
         return "cannot_tell", f"{moved}; how far their outgoing weights changed is not known"
     text = f"{moved}; their outgoing weights changed by {out.value:.2%}; {out.text('{:.2%}')}"
-    if change.verdict == out.verdict == "among":
+    if ras.drift_verdict(change) == ras.drift_verdict(out) == "among":
         return "not_the_route", f"{text}: none of it more than in random neurons like them"
     reason = _OPEN
-    if out.verdict == "beyond":
+    if ras.drift_verdict(out) == "beyond":
         reason = "what the neurons write was changed, which RAS does not count"
-    elif change.verdict == "beyond":
+    elif ras.drift_verdict(change) == "beyond":
         reason = "the set did change, though not as RAS counts"
     return "cannot_tell", f"{text}: {reason}"
 

@@ -30,9 +30,9 @@ from rim_eval.statistics import pearson, rate, spearman
 from rim_eval.types import Mode
 from scripts.organism.plans import PLANS
 
-N = 200
+N = 1000
 SET = list(range(10))
-RANDOM = [list(range(10 + 10 * i, 20 + 10 * i)) for i in range(19)]
+RANDOM = [list(range(10 + 10 * i, 20 + 10 * i)) for i in range(99)]
 STEPS = (10, 20, 40, 80)
 RISE = (10, 30, 60, 80)
 FLAT = (0, 1, -1, 0)
@@ -162,7 +162,7 @@ def test_every_figure_of_the_sentence_has_its_n_and_its_interval() -> None:
     assert "'tuned' misalignment moved by +80.0 points (95 % interval +75.0 to +85.0; 200 pairs)" in says  # fmt: skip
     assert "('control', +0.0 points (95 % interval -5.0 to +5.0; 200 pairs))" in says
     assert "RAS of the 10 neurons" in says
-    assert "of 19 random sets" in says
+    assert "of 99 random sets" in says
 
 
 def rewritten(own: float, others: float) -> WeightChange:
@@ -201,9 +201,10 @@ def ranked(k: int, n: int) -> RasSeries:
 @pytest.mark.parametrize(
     ("k", "n", "verdict", "says"),
     [
-        (0, 18, "cannot_tell", "more random sets"),
-        (0, 19, "consistent", "rank p = 0.05"),
-        (1, 19, "cannot_tell", "more random sets"),
+        (0, 19, "cannot_tell", "more random sets"),
+        (0, 49, "cannot_tell", "more random sets"),
+        (0, 99, "consistent", "rank p = 0.01"),
+        (1, 99, "cannot_tell", "more random sets"),
         (3, 19, "cannot_tell", "more random sets"),
         (4, 19, "not_the_route", "none of it more than in random"),
         (5, 5, "cannot_tell", "more random sets"),
@@ -249,7 +250,7 @@ def test_a_set_that_does_not_change_at_all_is_not_the_route() -> None:
 
 
 def test_the_size_test_is_a_rank() -> None:
-    assert run("tuned", 0.15, 0.003, RISE)[0].size.p_value == pytest.approx(1 / 20)
+    assert run("tuned", 0.15, 0.003, RISE)[0].size.p_value == pytest.approx(1 / 100)
 
 
 def test_a_series_of_nothing_is_refused() -> None:
@@ -290,7 +291,7 @@ def test_the_organisms_series_are_told_apart_or_left_open(
     for n, one in enumerate(runs):
         runs[n] = one._replace(misaligned={step: _known(one.name, step, mode) for step in one.load})
     planted = [Unit(*unit) for unit in PLANS[SERIES[series]].neurons]
-    found = study_ras(config, runs, planted, chosen_by="planted", mode=mode, random_sets=20)
+    found = study_ras(config, runs, planted, chosen_by="planted", mode=mode, random_sets=60)
     assert found.verdict.verdict == verdict, found.verdict.sentence
     if verdict == "consistent":
         assert found.training_overlap.shared >= 10
