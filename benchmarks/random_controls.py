@@ -389,7 +389,7 @@ def _report(lines: list[str], ablated: list[str], options: argparse.Namespace) -
 `python -m benchmarks.random_controls --trials {options.trials} --models {options.models}{shown}`
 (the real model: SmolLM2-135M, searched once)
 
-How often the neurons that the search found are *beyond* 99 random sets (rank p of 0.05 or less), in per cent. Under `additive`,
+How often the neurons that the search found are *beyond* 99 random sets (rank p of 0.05 or less; below 0.02 in the last rule), in per cent. Under `additive`,
 `proportional` and `weights` no neuron is special, so at most 5 % may be; under `route` the set loses half on safety prompts and gains half
 on mathematics. Three rules: random sets of the same *layers*; those *near* in base activation, too; and that in both units, which
 *decides* (see `rim_eval.mechanisms.random_controls`). `activation`: on safety prompts, the set over random sets of its layers, and over
