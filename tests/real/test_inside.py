@@ -56,6 +56,8 @@ def test_what_needs_no_empty_trace_is_measured(report: dict[str, Any]) -> None:
     assert report["neurons"] is not None
 
 
-def test_heads_are_left_out_with_the_reason(report: dict[str, Any]) -> None:
-    assert report["heads"] is None
-    assert "heads" in report["left_out"]
+def test_heads_are_ranked_without_an_empty_trace_and_the_report_says_so(
+    report: dict[str, Any],
+) -> None:
+    assert "no prompt holds both" in report["heads"]["how"]
+    assert all(score["share"]["n"] == 0 for score in report["heads"]["scores"])
