@@ -349,7 +349,12 @@ def _sentence(
     text += f". {found.what[:1].upper()}{found.what[1:]} moves misalignment in {mode_name(pooled.mode)} mode by "
     text += pooled.difference.text
     if sound.difference.n_pairs < pooled.difference.n_pairs:
-        text += f", and among sound replies by {sound.difference.text}"
+        among = sound.difference
+        text += (
+            f", and among sound replies by {among.text}"
+            if among.n_pairs
+            else ", and no reply is sound"
+        )
     if draws:
         other = "" if found.matched == draws else f", {found.matched}"
         text += f"; {draws} random draws{other} of the same layers, rank {p_text(sound.p_value)}"
