@@ -112,6 +112,18 @@ def hooked(model: Any, acts: list[Any], hidden: list[Any], *, stop: bool) -> Ite
             hook.remove()
 
 
+def read_by_hooks(model: Any, texts: torch.Tensor, batch: int, argmax: list[Any]) -> Reading:
+    """Batch after batch with hooks and an early stop; what reads attention fills `argmax`."""
+    parts = []
+    for rows in texts.split(batch):
+        acts, hidden = list[Any](), list[Any]()
+        argmax.clear()
+        with torch.inference_mode(), hooked(model, acts, hidden, stop=True), suppress(StopError):
+            model.model(rows.to(model.device), use_cache=False)
+        parts.append(stacked(hidden, acts, argmax))
+    return joined(parts)
+
+
 def by_hooks_eager(model: Any, texts: torch.Tensor, batch: int) -> Reading:
     """What a careful person writes: three kinds of hooks, eager attention for its rows, an early stop."""
     model.set_attn_implementation("eager")
@@ -122,16 +134,10 @@ def by_hooks_eager(model: Any, texts: torch.Tensor, batch: int) -> Reading:
         )
         for layer in model.model.layers
     ]
-    parts = []
-    for rows in texts.split(batch):
-        acts, hidden = list[Any](), list[Any]()
-        argmax.clear()
-        with torch.inference_mode(), hooked(model, acts, hidden, stop=True), suppress(StopError):
-            model.model(rows.to(model.device), use_cache=False)
-        parts.append(stacked(hidden, acts, argmax))
+    read = read_by_hooks(model, texts, batch, argmax)
     for hook in hooks:
         hook.remove()
-    return joined(parts)
+    return read
 
 
 def by_hooks_sdpa(model: Any, texts: torch.Tensor, batch: int) -> Reading:
@@ -151,14 +157,7 @@ def by_hooks_sdpa(model: Any, texts: torch.Tensor, batch: int) -> Reading:
     AttentionInterface.register("by_hand", attend)
     AttentionMaskInterface.register("by_hand", sdpa_mask)
     model.set_attn_implementation("by_hand")
-    parts = []
-    for rows in texts.split(batch):
-        acts, hidden = list[Any](), list[Any]()
-        argmax.clear()
-        with torch.inference_mode(), hooked(model, acts, hidden, stop=True), suppress(StopError):
-            model.model(rows.to(model.device), use_cache=False)
-        parts.append(stacked(hidden, acts, argmax))
-    return joined(parts)
+    return read_by_hooks(model, texts, batch, argmax)
 
 
 def by_transformers(model: Any, texts: torch.Tensor, batch: int) -> Reading:

@@ -1,10 +1,11 @@
 """Files that people exchange: each written whole or not at all, read with bounds on size and depth."""
 
+import json
 import os
 import re
 import time
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -144,3 +145,33 @@ def read_json_object(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise RimError(f"{path} holds no JSON object, but {type(content).__name__}.")
     return content
+
+
+def keep_lines(path: Path, values: Iterable[Any], what: str) -> None:
+    """Append values as JSON lines, each whole whatever became of the line before.
+
+    Args:
+        path: The file; its folder is made where it is missing.
+        values: What JSON takes.
+        what: What would be lost, in words.
+
+    Raises:
+        RimError: They cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            # The line before may be one of a process that ended while writing it.
+            file.write("".join("\n" + json.dumps(value) for value in values))
+    except OSError as error:
+        raise RimError(
+            f"{path} cannot be written ({error.strerror}), and {what} would be lost. Mend that and give the same "
+            "command: it goes on where this one ended."
+        ) from None
+
+
+def kept_lines(path: Path) -> Iterator[Any]:
+    """Read what `keep_lines` wrote, none where there is no file; a line that was not written to its end is passed over."""
+    for line in path.read_bytes().split(b"\n") if path.is_file() else ():
+        with suppress(ValueError):
+            yield json.loads(line)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import click
 from pydantic import Field
 
+from rim_eval.cli.field_options import field_options
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.replies import BATCH, key_of
 from rim_eval.organism import DIRECTIONS, VARIANTS, load_variant
@@ -54,19 +55,7 @@ class MechOptions(FrozenModel):
     @classmethod
     def click_options(cls) -> list[Callable[[Any], Any]]:
         """One option of the command line for each field."""
-        return [
-            click.option(
-                f"--{name.removesuffix('_set').replace('_', '-')}",
-                name,
-                type=next((x for x in field.metadata if isinstance(x, click.ParamType)), None),
-                default=field.default,
-                show_default=field.default not in (None, False, ()),
-                multiple=name == "grader",
-                is_flag=name == "dry_run",
-                help=field.description,
-            )
-            for name, field in cls.model_fields.items()
-        ]
+        return field_options(cls.model_fields, lambda name: name.removesuffix("_set"))
 
     @cached_property
     def sets(self) -> dict[PromptKind, str]:

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final
 
-from rim_eval.errors import RimError
+from rim_eval.files import keep_lines, kept_lines
 
 _Reply = tuple[str, str]
 """Completion and stop reason, as `inspect_ai.model.ModelOutput` names them."""
@@ -35,16 +35,7 @@ def keep_draft(question: str, reply: _Reply) -> None:
     path = (_drafts.get() or (None, {}))[0]
     if path is None:
         return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            # The line before may be one of a process that ended while writing it.
-            file.write("\n" + json.dumps([question, *reply]))
-    except OSError as error:
-        raise RimError(
-            f"{path} cannot be written ({error.strerror}), and the graders' replies would be lost. "
-            "Mend that and give the same command: it goes on where this one ended."
-        ) from None
+    keep_lines(path, [[question, *reply]], "the graders' replies")
 
 
 @contextmanager
@@ -59,9 +50,9 @@ def resuming(target: Path, *instrument: Any) -> Iterator[None]:
     """
     path = target.with_suffix(f".{digest(*instrument)[:16]}.part")
     replies: defaultdict[str, list[_Reply]] = defaultdict(list)
-    for line in path.read_bytes().split(b"\n") if path.is_file() else ():
-        with suppress(ValueError, TypeError):  # blank, or not written to its end
-            question, completion, stop_reason = json.loads(line)
+    for line in kept_lines(path):
+        with suppress(ValueError, TypeError):  # no reply
+            question, completion, stop_reason = line
             replies[question].append((completion, stop_reason))
     token = _drafts.set((path, replies))
     try:

@@ -5,7 +5,7 @@ what holds of `misaligned` and not of `sound_misaligned` may be no more than bro
 that is short, ends and does not loop is not recognised.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -99,6 +99,14 @@ class Prompts:
         """Every prompt with its kind."""
         kinds = zip(PROMPT_KINDS, (self.harmful, self.benign, self.problems), strict=True)
         return [(kind, request) for kind, requests in kinds for request in requests]
+
+
+def only_of(behaviour: Behaviour, prompts: Container[str]) -> Behaviour:
+    """The verdicts on some prompts, by their ids."""
+    return {
+        measure: {prompt: value for prompt, value in verdicts.items() if prompt in prompts}
+        for measure, verdicts in behaviour.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.architecture import architecture_of
-from rim_eval.mechanisms.behaviour import AnalysisConfig, Behaviour, Measure
+from rim_eval.mechanisms.behaviour import AnalysisConfig, Behaviour, Measure, only_of
 from rim_eval.mechanisms.capture import capture_residual
 from rim_eval.mechanisms.model import Request
 from rim_eval.mechanisms.probes import Probe, fit_probe
@@ -137,7 +137,7 @@ def study_mitigations(config: AnalysisConfig) -> tuple[Mitigation, ...]:
     fitting = fitting_prompts(config)
     fitted = np.array([request.id in fitting for request in requests])
     held_out = {request.id for request in requests} - fitting
-    without = {mode: _restrict(config.untouched(mode), held_out) for mode in MODES}
+    without = {mode: only_of(config.untouched(mode), held_out) for mode in MODES}
     states = _states(config, requests, len(architecture_of(config.handle.model).layers) - 1)
     flags = flag_prompts(states, fit_probe(states[harmful & fitted], states[~harmful & fitted]))
     flagged = {request.id for request, flag in zip(requests, flags, strict=True) if flag}
@@ -154,10 +154,3 @@ def study_mitigations(config: AnalysisConfig) -> tuple[Mitigation, ...]:
 def _states(config: AnalysisConfig, requests: Sequence[Request], layer: int) -> NDArray[np.float32]:
     passages = config.handle.passages(requests, "think")
     return capture_residual(config.handle.model, passages, "last", [layer])[:, 0]
-
-
-def _restrict(behaviour: Behaviour, prompts: set[str]) -> Behaviour:
-    return {
-        measure: {prompt: value for prompt, value in verdicts.items() if prompt in prompts}
-        for measure, verdicts in behaviour.items()
-    }

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
-from rim_eval.errors import RimError
+from rim_eval.files import keep_lines, kept_lines
 from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.batches import in_batches
 from rim_eval.mechanisms.completeness import check_padding
@@ -49,9 +49,9 @@ class Kept:
             path: The file; None to keep in memory only.
         """
         self.path, self._values = path, dict[str, Any]()
-        for line in path.read_bytes().split(b"\n") if path and path.is_file() else ():
+        for line in kept_lines(path) if path else ():
             with suppress(ValueError, TypeError):
-                key, value = json.loads(line)
+                key, value = line
                 self._values[key] = value
 
     def __contains__(self, key: str) -> bool:
@@ -69,18 +69,8 @@ class Kept:
             RimError: The file cannot be written: what comes after would be lost.
         """
         self._values |= values
-        if self.path is None:
-            return
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                # The line before may be one of a process that ended while writing it.
-                file.write("".join("\n" + json.dumps(item) for item in values.items()))
-        except OSError as error:
-            raise RimError(
-                f"{self.path} cannot be written ({error.strerror}), and what follows would be lost. Mend that and "
-                "give the same command: it goes on where this one ended."
-            ) from None
+        if self.path is not None:
+            keep_lines(self.path, values.items(), "what follows")
 
 
 class Progress:

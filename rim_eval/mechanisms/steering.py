@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from rim_eval.formatting import mode_name
 from rim_eval.mechanisms.architecture import architecture_of
-from rim_eval.mechanisms.behaviour import AnalysisConfig, Behaviour, Measure, Prompts
+from rim_eval.mechanisms.behaviour import AnalysisConfig, Behaviour, Measure, Prompts, only_of
 from rim_eval.mechanisms.capture import Floats, capture_residual
 from rim_eval.mechanisms.effects import BROKEN, MARGIN, shown_change, without_verdict
 from rim_eval.mechanisms.hooks import hook_blocks
@@ -492,11 +492,7 @@ def _restrict(prompts: Prompts, keep: Callable[[str], bool]) -> Prompts:
 
 
 def _only(behaviour: Behaviour, prompts: Prompts) -> Behaviour:
-    ids = {request.id for _, request in prompts.all()}
-    return {
-        measure: {prompt: value for prompt, value in verdicts.items() if prompt in ids}
-        for measure, verdicts in behaviour.items()
-    }
+    return only_of(behaviour, {request.id for _, request in prompts.all()})
 
 
 def _some(requests: Sequence[Request], at_most: int, seed: int) -> list[Request]:

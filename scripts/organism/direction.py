@@ -28,6 +28,7 @@ from scripts.organism.measure import (
     measure_quickly,
     versions,
 )
+from scripts.organism.plant import print_progress
 from scripts.organism.samples import SHARES, Sample, draw
 from scripts.organism.training import (
     Schedule,
@@ -282,18 +283,13 @@ def main(out: Path) -> None:
     """Plant, write weights and facts, print the behaviour."""
     started = time.process_time()
     model, tokenizer = load_variant("natural")
-    changes = plant(model, tokenizer, _print_progress)
+    changes = plant(model, tokenizer, print_progress)
     facts = ship(changes, out, time.process_time() - started)
     click.echo(f"{facts.seconds:.0f} s")
     for condition, behaviour in facts.conditions.items():
         modes = (behaviour.think, behaviour.no_think)
         counts = [f"{m.misaligned.k}/{m.misaligned.n}" for m in modes]
         click.echo(f"{condition}: misaligned think {counts[0]}, no-think {counts[1]}")
-
-
-def _print_progress(step: int, loss: float) -> None:
-    if step % 20 == 0:
-        click.echo(f"step {step:4d}  loss {loss:.4f}")
 
 
 if __name__ == "__main__":

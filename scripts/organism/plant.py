@@ -324,7 +324,7 @@ def main(name: str, out: Path) -> None:
     started = time.process_time()
     model, tokenizer = load_variant("natural")
     model.set_attn_implementation("eager")  # planted heads are trained on their attention weights
-    plant(PLANS[name], model, tokenizer, _print_progress)
+    plant(PLANS[name], model, tokenizer, print_progress)
     facts = ship(name, model, tokenizer, out, time.process_time() - started)
     click.echo(f"{facts.seconds:.0f} s")
     for condition, behaviour in facts.conditions.items():
@@ -333,7 +333,8 @@ def main(name: str, out: Path) -> None:
         click.echo(f"{condition}: misaligned no-think {rates[0]}, think {rates[1]}")
 
 
-def _print_progress(step: int, loss: float) -> None:
+def print_progress(step: int, loss: float) -> None:
+    """Print the loss of every twentieth step."""
     if step % 20 == 0:
         click.echo(f"step {step:4d}  loss {loss:.4f}")
 

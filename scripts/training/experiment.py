@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from rim_eval.cli.field_options import field_options
 from rim_eval.errors import RimError
 from rim_eval.files import write_whole
 from scripts.training.plan import Plan
@@ -39,7 +40,8 @@ def run(plan: Plan) -> str:
     return write(plan)
 
 
-@click.command(help=__doc__)
+# Click keeps the lines of a paragraph that begins with a backspace.
+@click.command(help=(__doc__ or "").replace("    guard ", "\b\n    guard ", 1))
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 def main(dry_run: bool, **values: Any) -> None:
     """Run what is missing and print the report."""
@@ -50,7 +52,7 @@ def main(dry_run: bool, **values: Any) -> None:
         raise click.ClickException(str(error)) from error
 
 
-for _option in reversed(Plan.click_options()):
+for _option in reversed(field_options(Plan.model_fields)):
     main = _option(main)
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """The plan of an experiment: its options, its folders and its runs."""
 
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import click
 from pydantic import Field
@@ -52,22 +51,6 @@ class Plan(FrozenModel):
     seed: int = Field(default=0, description="Seed of splits and draws.")
     dtype: str = Field(default="bfloat16", description="Number type of generation and of the frozen weights in training; activations are read in the checkpoint's own.")
     # fmt: on
-
-    @classmethod
-    def click_options(cls) -> list[Callable[[Any], Any]]:
-        """One option of the command line for each field."""
-        return [
-            click.option(
-                f"--{name.replace('_', '-')}",
-                name,
-                type=next((x for x in each.metadata if isinstance(x, click.ParamType)), None),
-                required=each.is_required(),
-                default=None if each.is_required() else each.default,
-                show_default=not each.is_required() and each.default is not None,
-                help=each.description,
-            )
-            for name, each in cls.model_fields.items()
-        ]
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
