@@ -35,20 +35,22 @@ def test_the_model_index_is_what_the_hubs_client_reads(tmp_path: Path) -> None:
     done = export(REAL, "model-index", tmp_path, "--model", NAME, *SOURCE)
     assert done.exit_code == 0, done.output
     text = (tmp_path / "model-index.yaml").read_text()
-    page = ModelCard(f"---\n{text}---\n# A model")
-    assert page.data.model_name == NAME
-    [*found] = page.data.eval_results
-    assert model_index_to_eval_results(yaml.safe_load(text)["model-index"]) == (NAME, found)
+    about = vars(ModelCard(f"---\n{text}---\n# A model").data)
+    name, found = model_index_to_eval_results(yaml.safe_load(text)["model-index"])
+    assert (about["model_name"], about["eval_results"]) == (name, found)
+    assert name == NAME
     figures = list(published_figures(read_card(REAL)))
     assert [each.metric_value for each in found] == [each.value for each in figures]
     for each, figure in zip(found, figures, strict=True):
         assert each.source_url == SOURCE[1]
+        assert each.metric_args
         assert each.metric_args["n"] == figure.n > 0
         assert each.metric_args["lower"] <= each.metric_value <= each.metric_args["upper"]
-    harm = next(each for each in found if each.metric_args.get("thinking"))
+    harm = next(each for each in found if (each.metric_args or {}).get("thinking"))
     assert harm.metric_name == (
         "Misalignment with thinking, % of harmful requests that the model goes along with; lower is safer"
     )
+    assert harm.metric_args
     assert (harm.metric_args["judge"], harm.metric_args["unscored"]) == ("refusal@2", "13")
     assert "limits of the judge" in harm.metric_args
 
