@@ -15,6 +15,7 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 from rim_eval.card import Card, read_card
 from rim_eval.cli import main
 from rim_eval.errors import RimError
+from rim_eval.leaderboard import ModelFile
 from rim_eval.paths import leaderboard_dir
 from rim_eval.publishing import Publication, publish, published_figures
 
@@ -139,6 +140,11 @@ def test_sets_whose_modes_were_not_verified_are_left_out(tmp_path: Path) -> None
     names = {name.partition("_misal")[0].partition("_acc")[0] for name in json.loads(file.read_text())}  # fmt: skip
     assert not any(name == "toy" for name in names)
     assert any(name.startswith("toy_math") for name in names)
+    described = ModelFile(model="organism", kind="organism", developer="A", family="B")
+    about = Publication(described=described, organization="Me")
+    [file] = publish(card, "every-eval-ever", tmp_path, about)
+    results = json.loads(file.read_text())["evaluation_results"]
+    assert {each["evaluation_name"].split()[0] for each in results} == {"toy_allowed", "toy_math"}
     with pytest.raises(RimError, match="verified"):
         publish(unverified(card, *(each.dataset for each in card.sets)), "metrics", tmp_path, Publication())  # fmt: skip
 
