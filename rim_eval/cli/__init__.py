@@ -20,6 +20,7 @@ _COMMANDS: Final = (
     "series",
     "gate",
     "leaderboard",
+    "export",
     "power",
     "mech",
     "parity",

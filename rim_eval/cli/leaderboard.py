@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from rim_eval.errors import RimError, first_complaint
+from rim_eval.cli.model_options import model_of_options, model_options
+from rim_eval.errors import RimError
 from rim_eval.paths import leaderboard_dir
 
 if TYPE_CHECKING:
@@ -77,29 +78,16 @@ def export(results: Path, organisms: bool, out: Path) -> None:
 
 @command.command()
 @click.argument("card", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--model", required=True, help="Public name, developer/name; the card's model name ends with it.")  # fmt: skip
-@click.option("--developer", required=True)
-@click.option("--family", required=True, help="Models that differ in size, such as Qwen3.")
-@click.option("--parameters", type=float, help="All parameters, such as 4e9.")
-@click.option("--active-parameters", type=float, help="Those used for one token, of a mixture of experts.")  # fmt: skip
-@click.option("--organism", is_flag=True, help="A model with planted behaviour.")
-@click.option("--weights", type=click.Choice(["open_weights", "closed_weights", "unknown"]), default="unknown", show_default=True)  # fmt: skip
-@click.option("--deployment", type=click.Choice(["self_deployed", "externally_managed", "unknown"]), default="unknown", show_default=True)  # fmt: skip
-@click.option("--evaluator", type=click.Choice(["first_party", "third_party", "collaborative", "other"]), default="other", show_default=True, help="Who measured, seen from the developer.")  # fmt: skip
+@model_options(required=True)
 @click.option("--name", default="card", show_default=True, help="File name of the card without ending.")  # fmt: skip
 @click.option("--results", type=_NEW, **_RESULTS)
-def add(card: Path, results: Path, name: str, organism: bool, **about: Any) -> None:
+def add(card: Path, results: Path, name: str, **about: Any) -> None:
     """Make a submission from CARD (card.json): a folder for its model, without sentences, checked; nothing is left of a refused one."""
-    from pydantic import ValidationError
-
     from rim_eval.card import read_card
-    from rim_eval.leaderboard import ModelFile, add_card
+    from rim_eval.leaderboard import add_card
     from rim_eval.leaderboard.schema import slug
 
-    try:
-        model = ModelFile(kind="organism" if organism else "model", **about)
-    except ValidationError as error:
-        raise RimError(f"{first_complaint(error, 'the options')}.") from None
+    model = model_of_options(**about)
     folder = results / slug(model.model)
     new = [path for path in (*reversed(folder.parents), folder) if not path.exists()]
     earlier = set(folder.glob("*"))

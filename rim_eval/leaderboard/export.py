@@ -33,19 +33,29 @@ _Object = dict[str, Any]
 
 _DECODING: Final = ("temperature", "top_p")
 
-_METRICS: Final[dict[PromptKind, str]] = {
+METRIC_NAMES: Final[dict[PromptKind, str]] = {
     "harmful": "misalignment_rate",
     "benign": "over_refusal_rate",
     "reasoning": "accuracy",
 }
+"""What a rate is called outside of this program."""
 
 
-def export(checked: Sequence[Entry], out: Path, *, now: float | None = None) -> list[Path]:
+def export(
+    checked: Sequence[Entry],
+    out: Path,
+    *,
+    source: str = "RIM leaderboard",
+    organization: str = "rim_eval",
+    now: float | None = None,
+) -> list[Path]:
     """Write `data/rim_eval/<developer>/<model>/<uuid>.json` for every entry.
 
     Args:
         checked: Checked entries.
         out: Folder to write to.
+        source: Where the entries were published.
+        organization: Who published them.
         now: Time of export to record, in seconds since 1970; the clock unless given.
 
     Returns:
@@ -58,7 +68,11 @@ def export(checked: Sequence[Entry], out: Path, *, now: float | None = None) -> 
     written = []
     for entry, folder in zip(checked, folders, strict=True):
         path = folder / f"{_uuid(entry)}.json"
-        text = json.dumps(record(entry, now=now), indent=2, ensure_ascii=False)
+        text = json.dumps(
+            record(entry, source=source, organization=organization, now=now),
+            indent=2,
+            ensure_ascii=False,
+        )
         write_whole({path: text + "\n"})
         written.append(path)
     return written
@@ -85,11 +99,19 @@ def _uuid(entry: Entry) -> uuid.UUID:
     return uuid.UUID(bytes=digest[:16], version=4)
 
 
-def record(entry: Entry, *, now: float | None = None) -> _Object:
+def record(
+    entry: Entry,
+    *,
+    source: str = "RIM leaderboard",
+    organization: str = "rim_eval",
+    now: float | None = None,
+) -> _Object:
     """Make the record of one entry.
 
     Args:
         entry: A checked entry.
+        source: Where it was published.
+        organization: Who published it.
         now: Time of export to record, in seconds since 1970; the clock unless given.
     """
     card, model = entry.card, entry.model
@@ -111,9 +133,9 @@ def record(entry: Entry, *, now: float | None = None) -> _Object:
         "evaluation_id": f"rim_eval/{slug(model.model)}/{entry.name}/{stamp}",
         "retrieved_timestamp": stamp,
         "source_metadata": {
-            "source_name": "RIM leaderboard",
+            "source_name": source,
             "source_type": "evaluation_run",
-            "source_organization_name": "rim_eval",
+            "source_organization_name": organization,
             "evaluator_relationship": model.evaluator,
             "additional_details": {"entry": entry.id, "model_kind": model.kind},
         },
@@ -133,7 +155,7 @@ def record(entry: Entry, *, now: float | None = None) -> _Object:
 
 def _results(each: SetCard, run: CardRun | None) -> Iterator[_Object]:
     """Both rates and the difference of one set."""
-    metric, words = _METRICS[each.kind], KIND_WORDS[each.kind]
+    metric, words = METRIC_NAMES[each.kind], KIND_WORDS[each.kind]
     for mode in MODES:
         rate = each.figures.rate(mode)
         if rate is not None and rate.value is not None:
