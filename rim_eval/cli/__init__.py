@@ -21,6 +21,7 @@ _COMMANDS: Final = (
     "gate",
     "leaderboard",
     "power",
+    "plan",
     "mech",
     "parity",
     "tasks-path",

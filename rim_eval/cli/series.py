@@ -1,17 +1,17 @@
 """`rim-eval series`: a base model and its checkpoints or adapters, in both modes, and the trend over training."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
-from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 from pydantic import ValidationError
 
 from rim_eval.cli.card import find_validations, judges_of, write_card
 from rim_eval.cli.progress_option import progress_option
+from rim_eval.cli.task_names import read_arguments, refuse_unknown, task_names
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import write_whole
 from rim_eval.progress import Progress
@@ -19,9 +19,6 @@ from rim_eval.progress import Progress
 if TYPE_CHECKING:
     from rim_eval.series import SeriesReport, SeriesSettings
     from rim_eval.series.schema import ChildMessage, SeriesModel
-
-_OURS: Final = "rim_eval/"
-"""What stands before the names of the tasks of this package."""
 
 _REPORT_NEEDS: Final = ("altair", "pandas", "pyarrow", "vl_convert")
 
@@ -54,17 +51,17 @@ def command(models: Sequence[str], tasks: str, log_dir: Path, task_args: Sequenc
     try:
         settings = SeriesSettings(
             models=named,
-            tasks=tuple(_task_name(each) for each in tasks.split(",")),
-            task_args=_arguments("-T", task_args),
-            model_args=_arguments("-M", model_args),
-            model_roles=_arguments("--model-role", model_roles),
+            tasks=task_names(tasks.split(",")),
+            task_args=read_arguments("-T", task_args),
+            model_args=read_arguments("-M", model_args),
+            model_roles=read_arguments("--model-role", model_roles),
             model_base_url=model_base_url,
             limit=limit,
             epochs=epochs,
         )
     except ValidationError as error:
         raise RimError(f"These options make no series: {first_complaint(error, 'they')}.") from None
-    _refuse_unknown(settings)
+    refuse_unknown("--tasks", settings.tasks, settings.task_args)
     at = _numbers(steps, settings.labels)
     _refuse_missing()
     open_series(log_dir, settings)
@@ -80,24 +77,6 @@ def command(models: Sequence[str], tasks: str, log_dir: Path, task_args: Sequenc
             click.echo(f"  {failure.label}: {failure.reason}", err=True)
         click.echo("Finished samples are kept: the same command continues.", err=True)
         sys.exit(1)
-
-
-def _task_name(task: str) -> str:
-    task = task.strip()
-    return task if "/" in task or "@" in task or not task else f"{_OURS}{task}"
-
-
-def _arguments(flag: str, words: Sequence[str]) -> dict[str, Any]:
-    """Read `name=value` options as Inspect reads them: values are YAML, and a comma makes a list."""
-    from rim_eval.inspect_tasks.compat import parse_cli_args
-
-    for word in words:
-        if not word.partition("=")[1]:
-            raise RimError(f"{flag} {word}: write it as NAME=VALUE.")
-    try:
-        return parse_cli_args(tuple(words))
-    except Exception as error:  # whatever the YAML reader raises
-        raise RimError(f"{flag} {' '.join(words)}: a value is no YAML ({error}).") from None
 
 
 def _numbers(steps: str | None, labels: Sequence[str]) -> Sequence[float] | None:
@@ -129,45 +108,6 @@ def _refuse_missing() -> None:
         raise RimError(
             f"The report needs {', '.join(missing)}, not installed here: pip install 'rim-eval[card]'. Nothing was asked."
         )
-
-
-def _refuse_unknown(settings: "SeriesSettings") -> None:
-    """Refuse a task of rim_eval that does not exist, and an argument that no task takes: Inspect would pass it over.
-
-    Raises:
-        RimError: It names what there is.
-    """
-    shipped = _shipped_tasks()
-    if unknown := [task for task in settings.tasks if _is_ours(task) and task not in shipped]:
-        names = ", ".join(task.removeprefix(_OURS) for task in sorted(shipped))
-        raise RimError(
-            f"--tasks {unknown[0].removeprefix(_OURS)}: there is no such task; there are {names}."
-        )
-    if not all(map(_is_ours, settings.tasks)):
-        return
-    taken = {name for task in settings.tasks for name in signature(shipped[task]).parameters}
-    if untaken := {name for name in settings.task_args if name.partition(".")[0] not in taken}:
-        raise RimError(
-            f"-T {min(untaken)}=...: none of these tasks takes it. They take {', '.join(sorted(taken))}."
-        )
-
-
-def _is_ours(task: str) -> bool:
-    return task.startswith(_OURS) and "@" not in task
-
-
-def _shipped_tasks() -> Mapping[str, Callable[..., Any]]:
-    """The tasks of rim_eval by the name under which Inspect knows them."""
-    from rim_eval import _registry
-
-    registered = {
-        name: getattr(each, "__registry_info__", None) for name, each in vars(_registry).items()
-    }
-    return {
-        f"{_OURS}{name}": getattr(_registry, name)
-        for name, about in registered.items()
-        if about is not None and about.type == "task"
-    }
 
 
 class ModelLines:

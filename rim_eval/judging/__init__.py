@@ -9,7 +9,7 @@ from rim_eval.judging._case import (
     unscored_reason,
 )
 from rim_eval.judging._drafts import counted, resuming
-from rim_eval.judging._grader import Grader, ask_grader
+from rim_eval.judging._grader import Grader, ask_grader, render_messages
 from rim_eval.judging._judge import Judge, judge_names, judge_wording, load_judge, parse_judge
 from rim_eval.judging._labelled import LABELLED_SETS, load_labelled
 from rim_eval.judging._refusal import classify_refusal
@@ -71,6 +71,7 @@ __all__ = [
     "read_repeats",
     "read_validation",
     "readings_of",
+    "render_messages",
     "resuming",
     "save_measurements",
     "unscored_reason",
