@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 EVERY: Final = 30.0
 """Seconds between two lines where the output is no terminal."""
 
+_WIDE: Final = 100
+"""Columns of a terminal that has room for a bar beside the words."""
+
 _UNITS: Final = (("h", 3600.0), ("min", 60.0), ("s", 1.0))
 
 
@@ -65,6 +68,16 @@ class Progress:
         """
         self.end()
         self._reset(part, total, unit, at_most=at_most)
+        self._show()
+
+    def expect(self, total: int, unit: str = "replies") -> None:
+        """Say how long the part that has begun is, and count from here: what was read before is no part of its speed.
+
+        Args:
+            total: Steps that it takes.
+            unit: What a step is, in the plural.
+        """
+        self._reset(self.part, total, unit, at_most=self._at_most)
         self._show()
 
     def _reset(self, part: str, total: int, unit: str, *, at_most: bool) -> None:
@@ -162,10 +175,11 @@ def _bar(progress: Progress, stream: TextIO) -> "rich.progress.Progress":
             return Text(progress.part)
 
     # Standard output may be a file: what is written there must not be drawn above the bar.
-    bar = Bar(
-        _Part(), BarColumn(bar_width=20), _Says(),
-        console=Console(file=stream), refresh_per_second=2, redirect_stdout=False,
-    )  # fmt: skip
+    console = Console(file=stream)
+    # Where the terminal is narrow, the words come before the bar.
+    drawn = [BarColumn(bar_width=20)] if console.width >= _WIDE else []
+    columns = (_Part(), *drawn, _Says())
+    bar = Bar(*columns, console=console, refresh_per_second=2, redirect_stdout=False)
     bar.add_task(progress.part, total=None)
     bar.start()
     return bar

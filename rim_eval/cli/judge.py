@@ -222,7 +222,9 @@ def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: See
     everything: list[Observation] = []
     panels: list[Sequence[Mapping[str, Any]]] = []
     judged, passed_over = 0, list[str]()
-    for path in _find_logs(logs):
+    paths = list(_find_logs(logs))
+    for number, path in enumerate(paths, 1):
+        part = f"judging log {number} of {len(paths)}"
         kind = ".jsonl" if path.suffix == ".jsonl" else ".eval"
         target = (out or path.parent) / f"{path.stem}.{judge.name}{kind}"
         try:
@@ -235,6 +237,7 @@ def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: See
         judged += 1
         if log is None:
             with progress:
+                progress.begin(part)
                 records = judge_samples(path, judge, models, target=target, progress=progress)
             rows += (observations := [record.observation for record in records])
             everything += observations
@@ -243,7 +246,8 @@ def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: See
         else:
             instrument = judge.sha256, judge.sees, list(map(str, models))
             with progress, judging.resuming(target, *instrument):
-                progress.begin(f"judging {path.name}", len(log.samples or ()), "samples")
+                progress.begin(part)
+                progress.expect(len(log.samples or ()), "samples")
                 _judge_log(log, scored_as, models, target, progress, overwrite=overwrite)
             everything += (judged_rows := _judged_rows(log))
             click.echo(_outcome(log, judged_rows, target))

@@ -58,7 +58,8 @@ def repeat(logs: Sequence[Path], n: int, times: int, seed: int, judge_name: str 
     """
     from rim_eval.observations import LOGS, log_files
 
-    for path in (Path(file) for _, file in log_files(logs, LOGS)):
+    paths = [Path(file) for _, file in log_files(logs, LOGS)]
+    for number, path in enumerate(paths, 1):
         target = (out or path.parent) / f"{path.stem}.repeats.json"
         refuse_existing(target)
         replies = _of_one_judge(path, list(replies_of(str(path))), judge_name)
@@ -74,7 +75,7 @@ def repeat(logs: Sequence[Path], n: int, times: int, seed: int, judge_name: str 
         instrument = judge.sha256, judge.sees, list(map(str, models))
         with progress, judging.resuming(target, *instrument):
             count = times * sum(map(len, drawn.values()))
-            progress.begin(f"judging {path.name}", count, "readings")
+            progress.begin(f"judging log {number} of {len(paths)}", count, "readings")
             readings = _read_all(judge, models, drawn, times, progress)
             repeats = _repeats(path, replies, readings, times, seed, _temperature(judge, models))
             write_whole({target: repeats.model_dump_json(indent=1) + "\n"})

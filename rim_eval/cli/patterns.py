@@ -81,13 +81,16 @@ def run(
     paths = [Path(file) for _, file in log_files(logs, LOGS)]
     if out is not None:
         _refuse_equal_names(paths)
-    for path in paths:
+    for number, path in enumerate(paths, 1):
+        part = f"reading log {number} of {len(paths)}"
         target = path if out is None else _make_folder(out) / path.name
         if path.suffix == ".jsonl":
             with progress:
+                progress.begin(part)
                 rows = read_sample_file(path, loaded, parts, model, target, progress)
         else:
             with progress:
+                progress.begin(part)
                 log = read_finished_log(path, monitor, parts, model, progress)
             with whole_file(target) as partial:
                 kind: Any = "json" if target.suffix == ".json" else "eval"

@@ -166,7 +166,7 @@ def read_finished_log(
 
     log = load_inspect_log(path, REPLIES_KEY, INJECTED_KEY)
     if progress is not None:
-        progress.begin(f"reading {path.name}", len(log.samples or ()), "samples")
+        progress.expect(len(log.samples or ()), "samples")
     scorer = reasoning_patterns(monitor=monitor, parts=list(parts))
     log = score_again(log, scorer, grader, progress=progress)
     for sample in log.samples or []:

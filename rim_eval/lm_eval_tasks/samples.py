@@ -144,7 +144,7 @@ def judge_samples(
     docs = [sample["doc"] for sample in samples]
     with resuming(target, judge.sha256, judge.sees, list(map(str, graders))):
         if progress is not None:
-            progress.begin(f"judging {path.name}", len(records))
+            progress.expect(len(records))
         judged = asyncio.run(_judge_all(docs, records, judge, graders, progress))
         lines = [
             json.dumps(sample | metrics(new, sample), ensure_ascii=False) + "\n"

@@ -75,7 +75,7 @@ def read_sample_file(
         return list(chain.from_iterable(await asyncio.gather(*work)))
 
     if progress is not None:
-        progress.begin(f"reading {path.name}", len(samples), "samples")
+        progress.expect(len(samples), "samples")
     rows = asyncio.run(read_all())
     with whole_file(target) as partial, partial.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples)

@@ -44,7 +44,7 @@ def print_plan(plan: Plan, console: "Console") -> None:
         console.print(f"\n{_headline(task)}", **_PLAIN)
         console.print(_arms_table(task))
     console.print(_totals_table(plan))
-    for line in dict.fromkeys(_remarks(plan)):
+    for line in _remarks(plan):
         console.print(line, **_PLAIN)
 
 
@@ -54,7 +54,7 @@ def _headline(task: TaskPlan) -> str:
     text += f", asked {task.epochs} times in each arm" if task.epochs > 1 else ""
     if task.detectable is None:
         return text
-    return f"{text}; they find a rise of {points(task.detectable)} points"
+    return f"{text}; enough for a rise of {points(task.detectable)} points"
 
 
 def _table(*columns: str) -> "Table":
@@ -106,11 +106,16 @@ def _remarks(plan: Plan) -> Iterator[str]:
             "How long replies are is not known before a run: ≤ are the token budgets. With --like LOGS of finished runs the "
             "plan says what their replies took."
         )
+    concerned: dict[str, list[str]] = {}
     for task in plan.tasks:
-        yield from task.notes
+        for note in task.notes:
+            concerned.setdefault(note, []).append(task.task)
+    yield from (f"{', '.join(names)}: {note}." for note, names in concerned.items())
+    if plan.hours is not None:
+        yield "The time is that of output tokens at the given speed; reading prompts and starting the engine come on top."
     if any(task.detectable is not None for task in plan.tasks):
         yield (
-            f"The rise is that which is found with 80 % power, at a correlation of {plan.correlation:g} between a prompt's "
+            f"The rise is the smallest that is found with 80 % power, at a correlation of {plan.correlation:g} between a prompt's "
             f"two verdicts, and at {100 * plan.no_think_rate:g} % without thinking where no log says that rate "
             "(--no-think); `rim-eval power` says more."
         )

@@ -330,15 +330,14 @@ def _detectable(
 
 
 def _notes(settings: RunSettings, prompts: _Prompts, sets: Sequence[str]) -> Iterator[str]:
-    name = prompts.entry.name
     if prompts.all is None:
         yield (
-            f"{name}: its prompts are not on this machine, so their number is the one that is declared, and their tokens "
-            "are not known. -T data=FOLDER or a first run brings them here."
+            "its prompts are not on this machine, so their number is the declared one, and their tokens are not known; "
+            "-T data=FOLDER or a first run brings them here"
         )
-    if sets and sets != (name,):
-        yield f"{name}: not among the logs; expected tokens are those of {', '.join(sets)}."
+    if sets and sets != (prompts.entry.name,):
+        yield f"not among the logs; the expected tokens are those of {', '.join(sets)}"
     if settings.doses is not None:
-        yield f"{name}: whether this model can be given these doses through its provider is checked when the run begins."
+        yield "whether the model can be given these doses through its provider is seen when the run begins"
     if getattr(settings, "stop", None) is not None:
-        yield f"{name}: stop may end the run earlier; the plan is of its whole length."
+        yield "`stop` may end the run earlier; the plan is of its whole length"
