@@ -28,6 +28,7 @@ from rim_eval.prompt_sets import (
     LoadedSet,
     Prompt,
     PromptSet,
+    drawn_order,
     entry,
     load_attack,
     load_prompts,
@@ -96,6 +97,8 @@ def plan_task(
             "Plan the sets of rim_eval, or run it with --limit 5 and read its log."
         )
     prompts = _prompts(name, settings)
+    if prompts.all is not None and getattr(settings, "stop", None) is not None:
+        prompts = prompts._replace(all=tuple(drawn_order(prompts.all)))
     kind = prompts.entry.kind
     settings = with_dose_budget(follow_protocol(settings, kind))
     style: Any = getattr(settings, "prompt_style", None) or ("worked" if kind == "reasoning" else "as_is")  # fmt: skip
