@@ -213,7 +213,7 @@ class AnalysisConfig:
         keys = [key_of(*state, self.max_new_tokens, each.ids) for each in passages]
         missing = {key: passage for key, passage in zip(keys, passages, strict=True) if key not in self.kept}  # fmt: skip
         names = list(missing)
-        self.progress.add(len(passages) - len(missing), kept=True)
+        self.progress.add(self.kept.count_from_before(keys), kept=True)
         self._generate(
             list(missing.values()),
             lambda made: self.kept.add(

@@ -6,7 +6,7 @@ a file, what one command generated is there for the next, and for the same one a
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
@@ -48,6 +48,7 @@ class Kept:
             with suppress(ValueError, TypeError):
                 key, value = line
                 self._values[key] = value
+        self._uncounted = set(self._values)
 
     def __contains__(self, key: str) -> bool:
         """Whether there is a value for a key."""
@@ -56,6 +57,16 @@ class Kept:
     def get(self, key: str) -> Any:
         """The value for a key; None where there is none."""
         return self._values.get(key)
+
+    def count_from_before(self, keys: Iterable[str]) -> int:
+        """How many of these values an earlier run left, each counted at its first use only.
+
+        Args:
+            keys: Keys that are used now.
+        """
+        found = self._uncounted.intersection(keys)
+        self._uncounted -= found
+        return len(found)
 
     def add(self, values: dict[str, Any]) -> None:
         """Keep values, at once.
