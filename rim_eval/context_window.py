@@ -159,11 +159,16 @@ def longest_prompt(
     longest = sorted(messages, key=lambda text: len(text.encode()), reverse=True)[:_COUNTED]
     chats = [write(text) for text in longest]
     sizes = (count(chat) if count is not None else None for chat in chats)
-    tokens = (size or _estimate(chat) for size, chat in zip(sizes, chats, strict=True))
+    tokens = (size or estimate_tokens(chat) for size, chat in zip(sizes, chats, strict=True))
     return max(tokens, default=0) + _MODE_TOKENS
 
 
-def _estimate(chat: Chat) -> int:
+def estimate_tokens(chat: Chat) -> int:
+    """Tokens of a chat, rather too many, for where nothing counts them: one for every two bytes.
+
+    Args:
+        chat: Its messages.
+    """
     return sum(len(message["content"].encode()) for message in chat) // _BYTES_PER_TOKEN
 
 

@@ -22,6 +22,7 @@ _COMMANDS: Final = (
     "leaderboard",
     "export",
     "power",
+    "plan",
     "mech",
     "parity",
     "tasks-path",

@@ -2,10 +2,9 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import click
 
@@ -13,9 +12,11 @@ from rim_eval import judging
 from rim_eval.cli import labels
 from rim_eval.cli.graders import load_graders
 from rim_eval.cli.judge_repeat import repeat
+from rim_eval.cli.progress_option import progress_option
 from rim_eval.errors import RimError, refuse_existing
 from rim_eval.files import whole_file
 from rim_eval.judging import Judge, Sees
+from rim_eval.progress import Progress
 from rim_eval.statistics.agreement import krippendorff_alpha
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ def list_judges() -> None:
 @click.option(
     "--out", type=_PATH, help="Where to keep the figures; by default beside the judge's file."
 )
-def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence[str], sees: Sees | None, limit: int | None, out: Path | None) -> None:  # fmt: skip
+@progress_option
+def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence[str], sees: Sees | None, limit: int | None, out: Path | None, progress: Progress) -> None:  # fmt: skip
     """Measure JUDGE (a name or a file) against people, per source model and mode.
 
     Writes sensitivity, specificity, kappa and F1 with 95 % intervals to JUDGE.validation.json; no prompt
@@ -128,8 +130,9 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
             f"{without} rows are left out: people gave no label there that counts as yes or no."
         )
     replies = replies[:limit]
-    with click.progressbar(length=len(replies), label="judging", file=sys.stderr) as bar:
-        work = judging.measure(loaded, set_name, replies, models, lambda: bar.update(1))
+    with progress:
+        progress.begin("judging", len(replies))
+        work = judging.measure(loaded, set_name, replies, models, progress)
         measurements = asyncio.run(work)
     header = f"{'model':<18}{'mode':<10}{'event':<12}{'n':>5}{'unscored':>10}  {'sensitivity':<19}{'specificity':<19}{'kappa':<21}{'F1':<19}"
     click.echo(header.rstrip())
@@ -201,7 +204,8 @@ def _validation_target(judge: Judge, path: Path | None, files: "Sequence[FileRec
     is_flag=True,
     help="Put the new scores in place of the old ones, not beside them.",
 )
-def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: Sees | None, out: Path | None, overwrite: bool) -> None:  # fmt: skip
+@progress_option
+def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: Sees | None, out: Path | None, overwrite: bool, progress: Progress) -> None:  # fmt: skip
     """Judge finished LOGS again, without generating again and without the evaluated model.
 
     LOGS are Inspect logs (.eval, .json), lm-eval sample files of rim tasks (samples_rim_*.jsonl) and folders of
@@ -218,7 +222,9 @@ def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: See
     everything: list[Observation] = []
     panels: list[Sequence[Mapping[str, Any]]] = []
     judged, passed_over = 0, list[str]()
-    for path in _find_logs(logs):
+    paths = list(_find_logs(logs))
+    for number, path in enumerate(paths, 1):
+        part = f"judging log {number} of {len(paths)}"
         kind = ".jsonl" if path.suffix == ".jsonl" else ".eval"
         target = (out or path.parent) / f"{path.stem}.{judge.name}{kind}"
         try:
@@ -230,14 +236,19 @@ def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: See
             continue
         judged += 1
         if log is None:
-            records = judge_samples(path, judge, models, target=target)
+            with progress:
+                progress.begin(part)
+                records = judge_samples(path, judge, models, target=target, progress=progress)
             rows += (observations := [record.observation for record in records])
             everything += observations
             panels += [record.judge_votes for record in records]
             click.echo(f"Samples: {target}")
         else:
-            with judging.resuming(target, judge.sha256, judge.sees, list(map(str, models))):
-                _judge_log(log, scored_as, models, target, overwrite=overwrite)
+            instrument = judge.sha256, judge.sees, list(map(str, models))
+            with progress, judging.resuming(target, *instrument):
+                progress.begin(part)
+                progress.expect(len(log.samples or ()), "samples")
+                _judge_log(log, scored_as, models, target, progress, overwrite=overwrite)
             everything += (judged_rows := _judged_rows(log))
             click.echo(_outcome(log, judged_rows, target))
     if passed_over and not judged:
@@ -276,7 +287,13 @@ def _readable(path: Path, judge: Judge, target: Path) -> "EvalLog | None":
 
 
 def _judge_log(
-    log: "EvalLog", scored_as: str, models: "list[Model]", target: Path, *, overwrite: bool
+    log: "EvalLog",
+    scored_as: str,
+    models: "list[Model]",
+    target: Path,
+    progress: Progress,
+    *,
+    overwrite: bool,
 ) -> None:
     """Add the judge's scores to a log and write it."""
     from inspect_ai.log import write_eval_log
@@ -284,7 +301,8 @@ def _judge_log(
     from rim_eval.inspect_tasks.scorers import rim
     from rim_eval.inspect_tasks.scoring import score_again
 
-    score_again(log, rim(judge=scored_as), models, "overwrite" if overwrite else "append")
+    action: Literal["append", "overwrite"] = "overwrite" if overwrite else "append"
+    score_again(log, rim(judge=scored_as), models, action, progress)
     with whole_file(target) as partial:
         write_eval_log(log, str(partial), format="eval")
 

@@ -2,9 +2,8 @@
 
 import asyncio
 import hashlib
-import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,9 +11,11 @@ import click
 
 from rim_eval import judging
 from rim_eval.cli.graders import load_graders
+from rim_eval.cli.progress_option import progress_option
 from rim_eval.errors import RimError, refuse_existing
 from rim_eval.files import write_whole
 from rim_eval.labelling.kept_replies import KeptReply, replies_of, reply_id
+from rim_eval.progress import Progress
 from rim_eval.types import Mode, PromptKind
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ _CONCURRENT: Final = 64
 _PATH: Final = click.Path(path_type=Path)
 
 _Stratum = tuple[str, PromptKind, Mode]
-_Progress = Callable[[], None]
 
 
 def _instrument(row: "Observation") -> tuple[str | None, str | None, str | None, str | None]:
@@ -46,7 +46,8 @@ def _instrument(row: "Observation") -> tuple[str | None, str | None, str | None,
 @click.option(
     "--out", type=_PATH, help="Folder of the LOG.repeats.json; by default beside each log."
 )
-def repeat(logs: Sequence[Path], n: int, times: int, seed: int, judge_name: str | None, graders: Sequence[str], out: Path | None) -> None:  # fmt: skip
+@progress_option
+def repeat(logs: Sequence[Path], n: int, times: int, seed: int, judge_name: str | None, graders: Sequence[str], out: Path | None, progress: Progress) -> None:  # fmt: skip
     """Let the judge of finished LOGS read a sample of their replies again, always anew.
 
     LOGS are Inspect logs, lm-eval sample files of rim tasks, and folders of them, already judged. The same judge
@@ -57,7 +58,8 @@ def repeat(logs: Sequence[Path], n: int, times: int, seed: int, judge_name: str 
     """
     from rim_eval.observations import LOGS, log_files
 
-    for path in (Path(file) for _, file in log_files(logs, LOGS)):
+    paths = [Path(file) for _, file in log_files(logs, LOGS)]
+    for number, path in enumerate(paths, 1):
         target = (out or path.parent) / f"{path.stem}.repeats.json"
         refuse_existing(target)
         replies = _of_one_judge(path, list(replies_of(str(path))), judge_name)
@@ -70,8 +72,11 @@ def repeat(logs: Sequence[Path], n: int, times: int, seed: int, judge_name: str 
             continue
         models = _graders_of(path, replies[0].row, judge, graders)
         drawn = judging.draw_replies(_strata(replies), n, seed)
-        with judging.resuming(target, judge.sha256, judge.sees, list(map(str, models))):
-            readings = _read_all(judge, models, drawn, times)
+        instrument = judge.sha256, judge.sees, list(map(str, models))
+        with progress, judging.resuming(target, *instrument):
+            count = times * sum(map(len, drawn.values()))
+            progress.begin(f"judging log {number} of {len(paths)}", count, "readings")
+            readings = _read_all(judge, models, drawn, times, progress)
             repeats = _repeats(path, replies, readings, times, seed, _temperature(judge, models))
             write_whole({target: repeats.model_dump_json(indent=1) + "\n"})
         for line in _summary(repeats):
@@ -188,6 +193,7 @@ def _read_all(
     models: "Sequence[Model]",
     drawn: Mapping[_Stratum, Sequence[KeptReply]],
     times: int,
+    progress: Progress,
 ) -> _Read:
     """Ask for every reading.
 
@@ -195,11 +201,7 @@ def _read_all(
         RimError: The judge failed on all of them.
     """
     replies = [one for of_stratum in drawn.values() for one in of_stratum]
-    with click.progressbar(
-        length=times * len(replies), label="judging", file=sys.stderr
-    ) as progress:
-        work = _ask(judge, models, replies, times, lambda: progress.update(1))
-        later = iter(asyncio.run(work))
+    later = iter(asyncio.run(_ask(judge, models, replies, times, progress)))
     read = {
         name: [(bool(one.row.verdict), next(later)) for one in of_stratum]
         for name, of_stratum in drawn.items()
@@ -219,7 +221,7 @@ async def _ask(
     models: "Sequence[Model]",
     replies: Sequence[KeptReply],
     times: int,
-    progress: _Progress,
+    progress: Progress,
 ) -> "list[list[ReplyVerdict]]":
     from rim_eval.replies import judge_reply
 
@@ -227,9 +229,9 @@ async def _ask(
 
     async def read(one: KeptReply) -> "ReplyVerdict":
         async with slots:
-            verdict = await judge_reply(judge, one.prompt, one.reply, models)
-        progress()
-        return verdict
+            return await judging.counted(
+                judge_reply(judge, one.prompt, one.reply, models), progress
+            )
 
     readings = await asyncio.gather(*(read(one) for one in replies for _ in range(times)))
     return [list(readings[start : start + times]) for start in range(0, len(readings), times)]

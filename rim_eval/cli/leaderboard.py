@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from rim_eval.cli.model_options import model_of_options, model_options
+from rim_eval.cli.progress_option import progress_option
 from rim_eval.errors import RimError
 from rim_eval.paths import leaderboard_dir
+from rim_eval.progress import Progress
 
 if TYPE_CHECKING:
     from rim_eval.leaderboard import Checked
@@ -49,12 +51,14 @@ def check(paths: Sequence[Path]) -> None:
 @click.option("--reference", type=_EXISTING, default=lambda: leaderboard_dir() / "reference", show_default="leaderboard/reference", help="Folder of published tables.")  # fmt: skip
 @click.option("--out", type=_NEW, default=Path("site"), show_default=True, help="Folder for the site.")  # fmt: skip
 @click.option("--card-pages/--no-card-pages", default=True, show_default=True, help="Write each entry's whole card as a page too, with pictures (about a second each).")  # fmt: skip
-def build(results: Path, reference: Path, out: Path, card_pages: bool) -> None:
+@progress_option
+def build(results: Path, reference: Path, out: Path, card_pages: bool, progress: Progress) -> None:
     """Check all entries and write the static site; it opens from the folder, without a server."""
     from rim_eval.leaderboard import read_references, write_site
 
     entries = _check((results,)).entries
-    pages = write_site(entries, read_references(reference), out, card_pages=card_pages)
+    references = read_references(reference)
+    pages = write_site(entries, references, out, card_pages=card_pages, progress=progress)
     click.echo(f"{len(entries)} entries, {len(pages)} pages. Open {pages[0]}")
 
 

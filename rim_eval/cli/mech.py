@@ -126,10 +126,12 @@ class _Run:
         from rim_eval.mechanisms.report import write_report
 
         most = sum(sum(row.most) for row in self._plan if row.part in (part, "untouched"))
-        self.config.progress.begin(part, most)
+        with self.config.progress as progress:
+            progress.begin(part, most, at_most=True)
+            measured = measure(self.config)
         report = self.report.model_copy(
             update={
-                part: measure(self.config),
+                part: measured,
                 "made_with": {**self.report.made_with, part: self._digest(settings)},
                 "left_out": {key: why for key, why in self.report.left_out.items() if key != part},
             }

@@ -1,7 +1,8 @@
 """The options that every analysis of `rim-eval mech` shares, and what they open: model, prompts, judge, report."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -12,6 +13,7 @@ from rim_eval.cli.field_options import field_options
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.replies import BATCH, key_of
 from rim_eval.organism import DIRECTIONS, VARIANTS, load_variant
+from rim_eval.progress import Progress
 from rim_eval.types import PROMPT_KINDS, FrozenModel, PromptKind
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class MechOptions(FrozenModel):
     out: Annotated[Path, click.Path(file_okay=False, path_type=Path)] = Field(default=Path("mech"), description="Folder for report.json, section.html and the replies, by which an interrupted run goes on.")
     arrays: Annotated[Path | None, click.Path(file_okay=False, path_type=Path)] = Field(default=None, description="Folder for states, directions, rises and verdicts, as safetensors and JSON lines.")
     dry_run: Annotated[bool, click.BOOL] = Field(default=False, description="Say what would be generated and how long it takes, and stop.")
+    quiet: Annotated[bool, click.BOOL] = Field(default=False, description="Show no progress.")
     # fmt: on
 
     @classmethod
@@ -108,7 +111,7 @@ class MechOptions(FrozenModel):
 
         from rim_eval.fingerprint import fingerprint
         from rim_eval.mechanisms import Arrays, behaviour
-        from rim_eval.mechanisms.replies import Kept, Progress
+        from rim_eval.mechanisms.replies import Kept
         from rim_eval.mechanisms.report import continue_report
 
         logging.disable_progress_bar()
@@ -135,7 +138,7 @@ class MechOptions(FrozenModel):
             fill=self.fill,
             batch=self.at_a_time,
             kept=Kept(self.out / "replies.jsonl"),
-            progress=Progress(partial(click.echo, err=True)),
+            progress=Progress(None if self.quiet else sys.stderr),
             arrays=Arrays(self.arrays, about),
         )
         fresh = self._report(config, about["fingerprint"], judge, loaded.counts)

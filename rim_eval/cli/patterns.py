@@ -10,6 +10,7 @@ import click
 
 from rim_eval import patterns
 from rim_eval.cli.graders import load_graders
+from rim_eval.cli.progress_option import progress_option
 from rim_eval.errors import RimError
 from rim_eval.files import whole_file, write_whole
 from rim_eval.observations import LOGS, PATTERN_COLUMNS, log_files, to_rows
@@ -21,6 +22,7 @@ from rim_eval.patterns.logs import read_runs, read_sample_file
 from rim_eval.patterns.prevalence import conditional_table, prevalence_table
 from rim_eval.patterns.registry import rows_of_monitor
 from rim_eval.patterns.rows import PatternRow
+from rim_eval.progress import Progress
 
 if TYPE_CHECKING:
     from inspect_ai.model import Model
@@ -56,8 +58,14 @@ def command() -> None:
 @click.option(
     "--out", type=_PATH, help="Folder for the read logs; by default they are updated in place."
 )
+@progress_option
 def run(
-    logs: tuple[Path, ...], monitor: str, grader: str | None, part: str, out: Path | None
+    logs: tuple[Path, ...],
+    monitor: str,
+    grader: str | None,
+    part: str,
+    out: Path | None,
+    progress: Progress,
 ) -> None:
     """Let a monitor read finished LOGS; the evaluated model is not loaded.
 
@@ -73,12 +81,17 @@ def run(
     paths = [Path(file) for _, file in log_files(logs, LOGS)]
     if out is not None:
         _refuse_equal_names(paths)
-    for path in paths:
+    for number, path in enumerate(paths, 1):
+        part = f"reading log {number} of {len(paths)}"
         target = path if out is None else _make_folder(out) / path.name
         if path.suffix == ".jsonl":
-            rows = read_sample_file(path, loaded, parts, model, target)
+            with progress:
+                progress.begin(part)
+                rows = read_sample_file(path, loaded, parts, model, target, progress)
         else:
-            log = read_finished_log(path, monitor, parts, model)
+            with progress:
+                progress.begin(part)
+                log = read_finished_log(path, monitor, parts, model, progress)
             with whole_file(target) as partial:
                 kind: Any = "json" if target.suffix == ".json" else "eval"
                 write_eval_log(log, str(partial), format=kind)
@@ -282,7 +295,8 @@ def injection(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
 @click.option("--data", type=_PATH, help="Local folder of these sets, as RIM_EVAL_DATA.")
 @click.option("--split", default="train", show_default=True, help="Split of a hub set.")
 @click.option("--revision", help="Revision of a hub set.")
-def filter_data(source: str, monitor: str, grader: str | None, out: Path, drop: tuple[str, ...], require: tuple[str, ...], held_out: tuple[str, ...], data: Path | None, least_severity: int, split: str, revision: str | None, **columns: Any) -> None:  # fmt: skip
+@progress_option
+def filter_data(source: str, monitor: str, grader: str | None, out: Path, progress: Progress, drop: tuple[str, ...], require: tuple[str, ...], held_out: tuple[str, ...], data: Path | None, least_severity: int, split: str, revision: str | None, **columns: Any) -> None:  # fmt: skip
     """Label the training data SOURCE (a .jsonl file, or hf:owner/name) and set rows with a pattern apart.
 
     A stopped run resumes when the same command is given again.
@@ -305,8 +319,11 @@ def filter_data(source: str, monitor: str, grader: str | None, out: Path, drop: 
     )
     rows = data_filter.training_rows(source, split, revision)
     items = held_out_sets(held_out, data) if held_out else None
-    reading = data_filter.filter_rows(rows, settings, loaded, _make_folder(out), model, items)
-    counts = asyncio.run(reading)
+    reading = data_filter.filter_rows(
+        rows, settings, loaded, _make_folder(out), model, items, progress
+    )
+    with progress:
+        counts = asyncio.run(reading)
     listed = ", ".join(f"{counts[outcome]} {outcome}" for outcome in data_filter.OUTCOMES)
     click.echo(f"{listed}, by {settings.monitor}")
     if reasons := data_filter.drop_reasons(out):

@@ -1,25 +1,24 @@
 """`rim-eval series`: a base model and its checkpoints or adapters, in both modes, and the trend over training."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
-from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 from pydantic import ValidationError
 
 from rim_eval.cli.card import find_validations, judges_of, write_card
+from rim_eval.cli.progress_option import progress_option
+from rim_eval.cli.task_names import read_arguments, refuse_unknown, task_names
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import write_whole
+from rim_eval.progress import Progress
 
 if TYPE_CHECKING:
     from rim_eval.series import SeriesReport, SeriesSettings
     from rim_eval.series.schema import ChildMessage, SeriesModel
-
-_OURS: Final = "rim_eval/"
-"""What stands before the names of the tasks of this package."""
 
 _REPORT_NEEDS: Final = ("altair", "pandas", "pyarrow", "vl_convert")
 
@@ -37,7 +36,8 @@ _REPORT_NEEDS: Final = ("altair", "pandas", "pyarrow", "vl_convert")
 @click.option("--steps", metavar="N,N", help="Training steps of the models, the base first; equal steps unless given.")  # fmt: skip
 @click.option("--max-connections", type=click.IntRange(min=1), help="Requests at a time, and the batch size of hf/.")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the cards and the report.  [default: cards, in the folder of the series]")  # fmt: skip
-def command(models: Sequence[str], tasks: str, log_dir: Path, task_args: Sequence[str], model_args: Sequence[str], model_base_url: str | None, model_roles: Sequence[str], limit: int | None, epochs: int | None, steps: str | None, max_connections: int | None, out: Path | None) -> None:  # fmt: skip
+@progress_option
+def command(models: Sequence[str], tasks: str, log_dir: Path, task_args: Sequence[str], model_args: Sequence[str], model_base_url: str | None, model_roles: Sequence[str], limit: int | None, epochs: int | None, steps: str | None, max_connections: int | None, out: Path | None, progress: Progress) -> None:  # fmt: skip
     """Run both modes over a BASE model and its checkpoints, in the order of training, and compare them with BASE.
 
     Each is a model as Inspect takes it (hf/FOLDER, vllm/FOLDER, vllm/BASE:ADAPTER), or NAME=MODEL. Give the same
@@ -51,25 +51,25 @@ def command(models: Sequence[str], tasks: str, log_dir: Path, task_args: Sequenc
     try:
         settings = SeriesSettings(
             models=named,
-            tasks=tuple(_task_name(each) for each in tasks.split(",")),
-            task_args=_arguments("-T", task_args),
-            model_args=_arguments("-M", model_args),
-            model_roles=_arguments("--model-role", model_roles),
+            tasks=task_names(tasks.split(",")),
+            task_args=read_arguments("-T", task_args),
+            model_args=read_arguments("-M", model_args),
+            model_roles=read_arguments("--model-role", model_roles),
             model_base_url=model_base_url,
             limit=limit,
             epochs=epochs,
         )
     except ValidationError as error:
         raise RimError(f"These options make no series: {first_complaint(error, 'they')}.") from None
-    _refuse_unknown(settings)
+    refuse_unknown("--tasks", settings.tasks, settings.task_args)
     at = _numbers(steps, settings.labels)
     _refuse_missing()
     open_series(log_dir, settings)
-    progress = Progress(settings)
+    lines = ModelLines(settings, progress)
     failures = run_series(
-        log_dir, settings, progress.tell, progress.warn, max_connections=max_connections
+        log_dir, settings, lines.tell, lines.warn, max_connections=max_connections
     )
-    progress.end()
+    lines.end()
     _report(log_dir, settings, at, out or log_dir / "cards")
     if failures:
         click.echo(f"\n{len(failures)} of {len(named)} models are not finished:", err=True)
@@ -77,24 +77,6 @@ def command(models: Sequence[str], tasks: str, log_dir: Path, task_args: Sequenc
             click.echo(f"  {failure.label}: {failure.reason}", err=True)
         click.echo("Finished samples are kept: the same command continues.", err=True)
         sys.exit(1)
-
-
-def _task_name(task: str) -> str:
-    task = task.strip()
-    return task if "/" in task or "@" in task or not task else f"{_OURS}{task}"
-
-
-def _arguments(flag: str, words: Sequence[str]) -> dict[str, Any]:
-    """Read `name=value` options as Inspect reads them: values are YAML, and a comma makes a list."""
-    from rim_eval.inspect_tasks.compat import parse_cli_args
-
-    for word in words:
-        if not word.partition("=")[1]:
-            raise RimError(f"{flag} {word}: write it as NAME=VALUE.")
-    try:
-        return parse_cli_args(tuple(words))
-    except Exception as error:  # whatever the YAML reader raises
-        raise RimError(f"{flag} {' '.join(words)}: a value is no YAML ({error}).") from None
 
 
 def _numbers(steps: str | None, labels: Sequence[str]) -> Sequence[float] | None:
@@ -128,83 +110,53 @@ def _refuse_missing() -> None:
         )
 
 
-def _refuse_unknown(settings: "SeriesSettings") -> None:
-    """Refuse a task of rim_eval that does not exist, and an argument that no task takes: Inspect would pass it over.
+class ModelLines:
+    """How far all models of a series are, and one line for each when it ends: the models of one server end in any order.
 
-    Raises:
-        RimError: It names what there is.
-    """
-    shipped = _shipped_tasks()
-    if unknown := [task for task in settings.tasks if _is_ours(task) and task not in shipped]:
-        names = ", ".join(task.removeprefix(_OURS) for task in sorted(shipped))
-        raise RimError(
-            f"--tasks {unknown[0].removeprefix(_OURS)}: there is no such task; there are {names}."
-        )
-    if not all(map(_is_ours, settings.tasks)):
-        return
-    taken = {name for task in settings.tasks for name in signature(shipped[task]).parameters}
-    if untaken := {name for name in settings.task_args if name.partition(".")[0] not in taken}:
-        raise RimError(
-            f"-T {min(untaken)}=...: none of these tasks takes it. They take {', '.join(sorted(taken))}."
-        )
-
-
-def _is_ours(task: str) -> bool:
-    return task.startswith(_OURS) and "@" not in task
-
-
-def _shipped_tasks() -> Mapping[str, Callable[..., Any]]:
-    """The tasks of rim_eval by the name under which Inspect knows them."""
-    from rim_eval import _registry
-
-    registered = {
-        name: getattr(each, "__registry_info__", None) for name, each in vars(_registry).items()
-    }
-    return {
-        f"{_OURS}{name}": getattr(_registry, name)
-        for name, about in registered.items()
-        if about is not None and about.type == "task"
-    }
-
-
-class Progress:
-    """One line a model: how many of its samples have an outcome, over all tasks.
-
-    The models of one server end in any order. In a terminal the line of the one that was last heard of is written
-    over and over.
+    Args:
+        settings: The series.
+        progress: Shows the samples of all models together.
     """
 
-    def __init__(self, settings: "SeriesSettings") -> None:
-        self._labels = settings.labels
-        self._tasks = len(settings.tasks)
+    def __init__(self, settings: "SeriesSettings", progress: Progress) -> None:
+        self._labels, self._tasks = settings.labels, len(settings.tasks)
         self._counts: dict[str, dict[str, tuple[int, int]]] = {}
+        self._kept: dict[tuple[str, str], int] = {}
         self._warned: set[str] = set()
-        self._over = "\r\033[K" if sys.stdout.isatty() else ""
+        self._progress = progress
+        progress.begin("series", unit="prompts")
 
     def tell(self, model: "SeriesModel", message: "ChildMessage") -> None:
         """Take note, and write the model's line when its last sample has ended."""
-        tasks = self._counts.setdefault(model.label, {})
+        tasks, task = self._counts.setdefault(model.label, {}), message.task or ""
         was_complete = self._is_complete(model.label)
-        tasks[message.task or ""] = (message.done, message.total)
-        if self._is_complete(model.label):
-            if not was_complete:
-                click.echo(self._over + self._line(model.label))
-        elif self._over:
-            click.echo(self._over + self._line(model.label), nl=False)
+        tasks[task] = (message.done, message.total)
+        # The first message of a task says what earlier runs left.
+        self._kept.setdefault((model.label, task), message.done)
+        done = sum(done for tasks in self._counts.values() for done, _ in tasks.values())
+        self._progress.count(done, kept=sum(self._kept.values()), total=self._total())
+        if self._is_complete(model.label) and not was_complete:
+            click.echo(self._line(model.label), err=True)
+
+    def _total(self) -> int:
+        """Prompts of all models: each is asked the same; 0 until each task has been begun once."""
+        totals: dict[str, int] = {}
+        for tasks in self._counts.values():
+            totals |= {task: total for task, (_, total) in tasks.items()}
+        return len(self._labels) * sum(totals.values()) if len(totals) >= self._tasks else 0
 
     def warn(self, warning: str) -> None:
         """Show a warning once."""
         if warning not in self._warned:
             self._warned.add(warning)
-            click.echo(self._over, nl=False)
             click.echo(f"warning: {warning}", err=True)
 
     def end(self) -> None:
         """Write the lines of models that did not come to their end."""
-        click.echo(self._over, nl=False)
+        self._progress.end()
         for label in self._counts:
             if not self._is_complete(label):
-                click.echo(self._line(label))
+                click.echo(self._line(label), err=True)
 
     def _is_complete(self, label: str) -> bool:
         counts = self._counts[label].values()

@@ -53,9 +53,13 @@ class Arm(NamedTuple):
 
     def budgets(self, run: Budgets) -> Budgets:
         """The arm's token budgets: of a dose with a budget, that of its trace."""
-        if self.dose is None or self.dose.budget is None:
-            return run
-        return run.model_copy(update={"thinking_tokens": self.dose.budget})
+        return _budgets_of(self.dose, run)
+
+
+def _budgets_of(dose: Dose | None, run: Budgets) -> Budgets:
+    if dose is None or dose.budget is None:
+        return run
+    return run.model_copy(update={"thinking_tokens": dose.budget})
 
 
 class PlannedArm(NamedTuple):
@@ -72,6 +76,16 @@ class PlannedArm(NamedTuple):
         """Dose, attack and sampling, as `Generation` names them."""
         dose = self.dose and self.dose.name
         return {"dose": dose, "attack": self.attack, "sampling": self.sampling}
+
+    def most_tokens(self, run: Budgets) -> int:
+        """Tokens that a reply may have at most, all its requests together.
+
+        Args:
+            run: The run's token budgets.
+        """
+        whole = _budgets_of(self.dose, run).total(self.mode)
+        # A trace that is opened again: a second request within the rest of the budgets.
+        return 2 * whole if self.dose and self.dose.is_continued else whole
 
 
 class ArmPlan(FrozenModel):

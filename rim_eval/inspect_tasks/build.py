@@ -98,8 +98,6 @@ def file_task(settings: PromptFileSettings) -> Task:
     Raises:
         RimError: Something that the user gave is wrong or missing.
     """
-    if settings.file is None:
-        raise RimError("No prompt file was given: add `-T file=requests.csv` (CSV or JSONL).")
     solves = settings.kind == "reasoning"
     for name in ("judge",) if solves else ("prompt_style", "target_column"):
         if (value := getattr(settings, name)) is not None:
@@ -107,12 +105,26 @@ def file_task(settings: PromptFileSettings) -> Task:
                 f"{name}={value} has no use with kind={settings.kind}: problems are checked against their gold "
                 "answers, other prompts are judged and asked as they stand. Leave it out."
             )
-    columns = settings.model_dump(include={"kind", *(f"{name}_column" for name in _COLUMNS)})
-    loaded = load_prompt_file(settings.file, **columns)
+    loaded = load_own_prompts(settings)
     settings = follow_protocol(settings, loaded.entry.kind)
     style = settings.prompt_style or ("worked" if solves else "as_is")
     settings = settings.model_copy(update={"prompt_style": style})
     return task_over(loaded, settings, solved() if solves else _judged_by(loaded, settings))
+
+
+def load_own_prompts(settings: PromptFileSettings) -> LoadedSet:
+    """Load the user's own prompt file.
+
+    Args:
+        settings: The task's arguments.
+
+    Raises:
+        RimError: No file was given, or it cannot be read.
+    """
+    if settings.file is None:
+        raise RimError("No prompt file was given: add `-T file=requests.csv` (CSV or JSONL).")
+    columns = settings.model_dump(include={"kind", *(f"{name}_column" for name in _COLUMNS)})
+    return load_prompt_file(settings.file, **columns)
 
 
 def _judged_by(loaded: LoadedSet, settings: Any) -> Scorer:
@@ -153,7 +165,7 @@ def task_over(
     prompts = drawn_order(loaded.prompts) if stopping else loaded.prompts
     messages = {prompt.id: user_message(prompt, style) for prompt in loaded.prompts}
     _refuse_toy_set(loaded)
-    settings = _with_dose_budget(settings)
+    settings = with_dose_budget(settings)
     wrapped, of_attack = _wrapped_messages(settings, loaded, style)
     settings = settings.model_copy(update={"attack": of_attack.get("attack", {}).get("name")})
     longest = [*messages.values(), *(each[ATTACK_TEXT] for each in wrapped.values())]
@@ -248,13 +260,22 @@ def _wrapped_messages(
     return wrapped, {"attack": attack.provenance.model_dump(mode="json") | {"name": attack.name}}
 
 
-def _temperatures(settings: RunSettings, sampling: Mapping[Mode, Sampling]) -> list[float | None]:
-    """Temperatures of the run: of both modes, or of each; 1 where a maker's advice is not known yet."""
+def is_sampled(
+    settings: RunSettings, sampling: Mapping[Mode, Sampling], temperature: float | None
+) -> bool:
+    """Whether replies of either mode are drawn; they are where a maker's advice is not known yet.
+
+    Args:
+        settings: How the model is asked.
+        sampling: How each mode is decoded; empty where both are alike or nothing is known yet.
+        temperature: Of both modes, as `--temperature` gives it.
+    """
     if protocol_of(settings.sampling, settings.own_sampling) == "equal":
-        return [active_generate_config().temperature]
+        return bool(temperature)
     if sampling:
-        return [each.temperature for each in sampling.values()]
-    return [(values or {}).get("temperature", 1.0) for values in settings.own_sampling.values()]
+        return any(each.temperature for each in sampling.values())
+    own = settings.own_sampling.values()
+    return any((values or {}).get("temperature", 1.0) for values in own)
 
 
 def _batch_invariance() -> dict[str, str]:
@@ -265,7 +286,7 @@ def _batch_invariance() -> dict[str, str]:
 
 def _default_epochs(settings: RunSettings, sampling: Mapping[Mode, Sampling]) -> int | None:
     """Several epochs where replies are drawn; the user's `--epochs` comes before it."""
-    if not any(_temperatures(settings, sampling)):
+    if not is_sampled(settings, sampling, active_generate_config().temperature):
         return None
     _LOGGER.warning(
         f"Replies are sampled, so each prompt is asked {SAMPLED_EPOCHS} times in each mode unless --epochs says "
@@ -308,8 +329,11 @@ def _check_arms(model: Model, thinking: ModelSwitch, settings: RunSettings) -> d
     return decoding
 
 
-def _with_dose_budget(settings: AnyRunSettings) -> AnyRunSettings:
+def with_dose_budget(settings: AnyRunSettings) -> AnyRunSettings:
     """The settings with the largest dose as thinking budget, where no dose ends by itself.
+
+    Args:
+        settings: How the model is asked.
 
     Raises:
         RimError: Doses and modes were both chosen.

@@ -16,6 +16,7 @@ from rim_eval.generation import INJECTED_KEY, REPLIES_KEY, Generation
 from rim_eval.inspect_tasks.compat import model_roles, user_errors
 from rim_eval.inspect_tasks.settings import choices
 from rim_eval.inspect_tasks.solver import model_of, stored_replies
+from rim_eval.progress import Progress
 from rim_eval.types import PATTERNS
 
 if TYPE_CHECKING:
@@ -137,7 +138,11 @@ def _explanation(row: "PatternRow", reading: "PatternReading") -> str:
 
 
 def read_finished_log(
-    path: Path, monitor: str, parts: "Sequence[Part]", grader: Model | None
+    path: Path,
+    monitor: str,
+    parts: "Sequence[Part]",
+    grader: Model | None,
+    progress: Progress | None = None,
 ) -> "EvalLog":
     """Let a monitor read every reply of a log, as one more score; the evaluated model is not loaded.
 
@@ -146,6 +151,7 @@ def read_finished_log(
         monitor: Name of the monitor, as `rim_eval.patterns.load_monitor` takes it.
         parts: The parts to read.
         grader: The model to ask.
+        progress: Where samples are counted.
 
     Returns:
         The log with the new scores and figures, in memory.
@@ -159,7 +165,10 @@ def read_finished_log(
     from rim_eval.patterns.rows import note_findings
 
     log = load_inspect_log(path, REPLIES_KEY, INJECTED_KEY)
-    log = score_again(log, reasoning_patterns(monitor=monitor, parts=list(parts)), grader)
+    if progress is not None:
+        progress.expect(len(log.samples or ()), "samples")
+    scorer = reasoning_patterns(monitor=monitor, parts=list(parts))
+    log = score_again(log, scorer, grader, progress=progress)
     for sample in log.samples or []:
         if not (scores := list((sample.scores or {}).values())):
             continue

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Mapping
 from contextlib import nullcontext
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,8 +16,9 @@ from inspect_ai.util import span
 from rim_eval.generation import Generation
 from rim_eval.inspect_tasks.compat import PrerequisiteError, gather, model_roles, user_errors
 from rim_eval.inspect_tasks.solver import model_of, stored_replies
-from rim_eval.judging import Judge, load_judge, unscored_reason
+from rim_eval.judging import Judge, counted, load_judge, unscored_reason
 from rim_eval.observations import Observation, rows_of_score
+from rim_eval.progress import Progress
 from rim_eval.replies import ReplyVerdict, check_reply, judge_reply, observe
 from rim_eval.types import KIND_NAMES, MODES, FrozenModel, PromptKind
 
@@ -127,6 +129,7 @@ def score_again(
     scorer: Scorer,
     grader: Model | list[Model] | None,
     action: Literal["append", "overwrite"] = "append",
+    progress: Progress | None = None,
 ) -> "EvalLog":
     """Score a finished log, in place and without the model that was evaluated.
 
@@ -137,6 +140,7 @@ def score_again(
         scorer: The scorer.
         grader: The models to ask; None, or an empty list, for an offline scorer.
         action: Whether the new scores stand beside the old ones or replace them.
+        progress: Where samples are counted.
     """
     others = _take_out_waiting(log) if action == "append" else []
     roles: dict[str, Any] = {"grader": grader} if grader else {}
@@ -145,7 +149,7 @@ def score_again(
     try:
         log = score(
             log,
-            scorer,
+            _counting(scorer, progress),
             model=get_model("none/none"),
             model_roles=roles,
             action=action,
@@ -158,6 +162,16 @@ def score_again(
     if log.results is not None:
         log.results.scores += others
     return log
+
+
+def _counting(scorer: Scorer, progress: Progress | None) -> Scorer:
+    """The same scorer, also by its name in logs, that counts each sample."""
+
+    @wraps(scorer)
+    async def score(state: TaskState, target: Target) -> Score | None:
+        return await counted(scorer(state, target), progress)
+
+    return score
 
 
 def _first_error(group: BaseException) -> BaseException:

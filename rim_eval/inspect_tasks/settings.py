@@ -330,6 +330,9 @@ _DOTTED: Final = "dotted"
 _PLAIN: Final = ""
 """Where a mapping of dotted arguments keeps the plain one, as in `stop=decided` beside `stop.margin=5`."""
 
+_READ: Final = "read_settings"
+"""Attribute of a task: its arguments to its settings, without building it."""
+
 _OF_ANY_TASK: Final[set[str]] = set()
 """Arguments of all tasks: one command may run several, which share what `-T` says."""
 
@@ -380,17 +383,35 @@ def takes(
     documented = "".join(f"\n    {name}: {field.description}" for name, field in fields.items())
 
     def decorate(task: Callable[[Settings], Any]) -> Callable[..., Any]:
+        def read(**arguments: Any) -> Settings:
+            bound = signature.bind(**_nested(task.__name__, arguments, fields))
+            given = frozenset(bound.arguments)
+            bound.apply_defaults()
+            del bound.arguments[_DOTTED]
+            return settings(**bound.arguments, given=given)
+
         @functools.wraps(task)
         def read_and_build(**arguments: Any) -> Any:
             with user_errors():
-                bound = signature.bind(**_nested(task.__name__, arguments, fields))
-                given = frozenset(bound.arguments)
-                bound.apply_defaults()
-                del bound.arguments[_DOTTED]
-                return task(settings(**bound.arguments, given=given))
+                return task(read(**arguments))
 
+        setattr(read_and_build, _READ, read)
         read_and_build.__signature__ = signature  # type: ignore[attr-defined]
         read_and_build.__doc__ = f"{inspect.getdoc(task)}\n\nArgs:{documented}"
         return read_and_build
 
     return decorate
+
+
+def read_settings(task: Callable[..., Any], arguments: Mapping[str, Any]) -> RunSettings:
+    """The settings that a task makes of its arguments; nothing is loaded.
+
+    Args:
+        task: A task that `takes` settings.
+        arguments: Its arguments by name, as `-T` gives them.
+
+    Raises:
+        RimError: An argument is unknown or wrong.
+    """
+    read: Callable[..., RunSettings] = getattr(task, _READ)
+    return read(**arguments)

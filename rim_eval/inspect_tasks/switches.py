@@ -92,7 +92,7 @@ def _template_and_renderer(
         if is_hf(api) and in_process is None:
             api.chat_template = template  # the provider would write `user: ...` without one
         return template, thinking.template_renderer(template)
-    local = in_process or _template_in(Path(weights_name(model)))
+    local = in_process or template_in(Path(weights_name(model)))
     if local is not None:
         return local, HFRenderer(api) if is_hf(api) else thinking.template_renderer(local)
     if _provider(model) not in _SERVED:
@@ -119,8 +119,12 @@ def _is_adapter(model: Model) -> bool:
     return getattr(model.api, "adapter", None) is not None
 
 
-def _template_in(folder: Path) -> str | None:
-    """The template in a model folder, in either of the two files that may hold it."""
+def template_in(folder: Path) -> str | None:
+    """The template in a model folder, in either of the two files that may hold it; None where there is none.
+
+    Args:
+        folder: The folder of the weights.
+    """
     file, config = folder / "chat_template.jinja", folder / "tokenizer_config.json"
     if file.is_file():
         return read_template_file(file)
@@ -143,7 +147,7 @@ def _template_on_hub(name: str) -> str | None:
                 offline = True
             file = hf_hub_download(name, file, etag_timeout=5, local_files_only=offline)
             folder = Path(file).parent
-            if template := _template_in(folder):
+            if template := template_in(folder):
                 return template
     return None
 

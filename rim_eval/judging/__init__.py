@@ -8,8 +8,8 @@ from rim_eval.judging._case import (
     only_mode_of,
     unscored_reason,
 )
-from rim_eval.judging._drafts import resuming
-from rim_eval.judging._grader import Grader, ask_grader
+from rim_eval.judging._drafts import counted, resuming
+from rim_eval.judging._grader import Grader, ask_grader, render_messages
 from rim_eval.judging._judge import Judge, judge_names, judge_wording, load_judge, parse_judge
 from rim_eval.judging._labelled import LABELLED_SETS, load_labelled
 from rim_eval.judging._refusal import classify_refusal
@@ -56,6 +56,7 @@ __all__ = [
     "ask_grader",
     "classify_refusal",
     "count_repeats",
+    "counted",
     "draw_replies",
     "enforces_schema",
     "judge_names",
@@ -70,6 +71,7 @@ __all__ = [
     "read_repeats",
     "read_validation",
     "readings_of",
+    "render_messages",
     "resuming",
     "save_measurements",
     "unscored_reason",

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,9 +12,11 @@ from rim_eval._version import __version__
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import read_json_object, write_whole
 from rim_eval.judging._case import Event, Judgement, Sees
+from rim_eval.judging._drafts import counted
 from rim_eval.judging._grader import Grader
 from rim_eval.judging._judge import Judge
 from rim_eval.judging._labelled import LabelledReply, ReplyMode
+from rim_eval.progress import Progress
 from rim_eval.prompt_sets import FileRecord
 from rim_eval.statistics.agreement import Agreement, Pair, agreement
 from rim_eval.types import FiniteModel, FrozenModel, Name, PromptKind
@@ -66,7 +68,7 @@ async def measure(
     set_name: str,
     replies: Sequence[LabelledReply],
     grader: Grader | Sequence[Grader] | None = None,
-    progress: Callable[[], None] = lambda: None,
+    progress: Progress | None = None,
 ) -> tuple[Measurement, ...]:
     """Judge every labelled reply and compare with the people's labels.
 
@@ -75,7 +77,7 @@ async def measure(
         set_name: Name of the labelled set.
         replies: The labelled replies.
         grader: The model to ask, or several that vote.
-        progress: Called after each reply.
+        progress: Where replies are counted.
 
     Returns:
         One entry a model, mode and event; there is no pooled figure, which would hide where a judge errs.
@@ -83,15 +85,11 @@ async def measure(
     Raises:
         RimError: The judge has no verdict for this kind of prompt, or needs a grader.
     """
-
-    async def judge_one(reply: LabelledReply) -> Judgement:
-        judgement = await judge.judge(reply.case, grader)  # Inspect bounds how many at once
-        progress()
-        return judgement
-
     for kind in {reply.case.kind for reply in replies}:
         judge.rule(kind)
-    judgements = await asyncio.gather(*map(judge_one, replies))
+    # Inspect bounds how many are judged at once.
+    work = (counted(judge.judge(reply.case, grader), progress) for reply in replies)
+    judgements = await asyncio.gather(*work)
     groups = defaultdict[tuple[str, ReplyMode, Event], list[tuple[LabelledReply, Judgement]]](list)
     for reply, judgement in zip(replies, judgements, strict=True):
         groups[reply.model, reply.mode, judgement.event].append((reply, judgement))

@@ -22,6 +22,7 @@ from rim_eval.leaderboard.schema import Entry, Reference
 from rim_eval.leaderboard.table import Row, csv_lines, entry_row, published_rows
 from rim_eval.paths import leaderboard_dir
 from rim_eval.plots import ChangePoint, changes, svg
+from rim_eval.progress import Progress
 from rim_eval.types import PromptKind
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def write_site(
     out: Path,
     *,
     card_pages: bool = True,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Write the site; a folder that holds an earlier site is replaced, once all of the new one is written.
 
@@ -47,6 +49,7 @@ def write_site(
         out: Folder of the site.
         card_pages: Also write each entry's whole RIM card as a page, and draw the changes on the model's page
             (about a second each); without, the overview is the only picture.
+        progress: Where pages are counted.
 
     Returns:
         The pages.
@@ -60,12 +63,15 @@ def write_site(
     every_row = [*rows, *(row for of_table in published.values() for row in of_table)]
     _claim(out)
     written: list[Path] = []
+    counter = Progress() if progress is None else progress
+    counter.begin("writing", _pages(entries, references, card_pages=card_pages), "pages")
     environment = _environment(card_pages=card_pages)
     with ExitStack() as files:  # every file is written before the first takes an older one's place
 
         def write(name: str, text: str) -> None:
             written.append(out / name)
             files.enter_context(whole_file(written[-1])).write_text(text, encoding="utf-8")
+            counter.add(name.endswith(".html"))
 
         def render(name: str, template: str, **values: Any) -> None:
             write(name, environment.get_template(template).render(**values))
@@ -84,8 +90,15 @@ def write_site(
             render(f"models/{reference.id}.html", "reference.html.jinja", **values)
         for entry in entries if card_pages else ():
             write(f"cards/{entry.id}.html", card_html(entry.card))
+    counter.end()
     _remove_others(out, {out / _MARKER, *written})
     return [path for path in written if path.suffix == ".html"]
+
+
+def _pages(entries: Sequence[Entry], references: Sequence[Reference], *, card_pages: bool) -> int:
+    """Pages of the site: the overview, one a model and published table, and the cards."""
+    models = {entry.folder for entry in entries}
+    return 1 + len(models) + len(references) + (len(entries) if card_pages else 0)
 
 
 def _claim(out: Path) -> None:

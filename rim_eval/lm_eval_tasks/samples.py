@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from rim_eval.errors import RimError, first_complaint, refuse_existing
 from rim_eval.files import whole_file
 from rim_eval.generation import Generation
-from rim_eval.judging import Grader, Judge, resuming
+from rim_eval.judging import Grader, Judge, counted, resuming
 from rim_eval.observations import Observation, results_file, sample_lines
+from rim_eval.progress import Progress
 from rim_eval.replies import ReplyVerdict, judge_reply, observe
 from rim_eval.types import KIND_NAMES, FrozenModel, PromptKind
 
@@ -109,7 +110,12 @@ def kinds_in_samples(path: Path) -> set[PromptKind]:
 
 
 def judge_samples(
-    path: Path, judge: Judge, graders: Sequence[Grader] = (), *, target: Path
+    path: Path,
+    judge: Judge,
+    graders: Sequence[Grader] = (),
+    *,
+    target: Path,
+    progress: Progress | None = None,
 ) -> list[ReplyRecord]:
     """Judge all replies of a sample file of a rim task and write them with their verdicts.
 
@@ -121,6 +127,7 @@ def judge_samples(
         judge: The judge, set to see what it is to see.
         graders: Models to ask; several vote, none is needed by an offline judge.
         target: The new file.
+        progress: Where replies are counted.
 
     Returns:
         The records in it, with this judge's verdicts.
@@ -136,7 +143,9 @@ def judge_samples(
     refuse_existing(target)
     docs = [sample["doc"] for sample in samples]
     with resuming(target, judge.sha256, judge.sees, list(map(str, graders))):
-        judged = asyncio.run(_judge_all(docs, records, judge, graders))
+        if progress is not None:
+            progress.expect(len(records))
+        judged = asyncio.run(_judge_all(docs, records, judge, graders, progress))
         lines = [
             json.dumps(sample | metrics(new, sample), ensure_ascii=False) + "\n"
             for sample, new in zip(samples, judged, strict=True)
@@ -163,12 +172,14 @@ async def _judge_all(
     records: Sequence[ReplyRecord],
     judge: Judge,
     graders: Sequence[Grader],
+    progress: Progress | None,
 ) -> list[ReplyRecord]:
     slots = asyncio.Semaphore(_CONCURRENT)
 
     async def judge_one(doc: Mapping[str, Any], old: ReplyRecord) -> ReplyRecord:
         async with slots:
-            verdict = await judge_reply(judge, doc, old.generation, graders)
+            work = judge_reply(judge, doc, old.generation, graders)
+            verdict = await counted(work, progress)
         return record(doc, old.observation.model, old.generation, verdict)
 
     return await asyncio.gather(*map(judge_one, docs, records))

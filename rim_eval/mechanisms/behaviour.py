@@ -19,9 +19,10 @@ from rim_eval.mechanisms.arrays import Arrays
 from rim_eval.mechanisms.interventions import active_interventions
 from rim_eval.mechanisms.model import ModelHandle, Request
 from rim_eval.mechanisms.random_controls import ENOUGH
-from rim_eval.mechanisms.replies import BATCH, Kept, Progress, Reply, decoding_of, generate, key_of
+from rim_eval.mechanisms.replies import BATCH, Kept, Reply, decoding_of, generate, key_of
 from rim_eval.mechanisms.reply_judge import JudgeReplies
 from rim_eval.mechanisms.spans import Passage
+from rim_eval.progress import Progress
 from rim_eval.prompt_sets import (
     LoadedSet,
     Style,
@@ -212,6 +213,7 @@ class AnalysisConfig:
         keys = [key_of(*state, self.max_new_tokens, each.ids) for each in passages]
         missing = {key: passage for key, passage in zip(keys, passages, strict=True) if key not in self.kept}  # fmt: skip
         names = list(missing)
+        self.progress.add(self.kept.count_from_before(keys), kept=True)
         self._generate(
             list(missing.values()),
             lambda made: self.kept.add(

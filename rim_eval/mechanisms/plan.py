@@ -16,6 +16,7 @@ from rim_eval.mechanisms.model import ModelHandle, Request
 from rim_eval.mechanisms.probe_samples import CALIBRATION
 from rim_eval.mechanisms.replies import generate
 from rim_eval.mechanisms.steering import COEFFICIENTS, LAYERS, SWEPT
+from rim_eval.progress import duration
 from rim_eval.types import MODES, Mode, PromptKind
 
 _UNTOUCHED: Final[Mapping[str, tuple[Mode, ...]]] = {
@@ -30,9 +31,6 @@ _UNTOUCHED: Final[Mapping[str, tuple[Mode, ...]]] = {
 
 _STEPS: Final = (4, 20)
 """Tokens that are generated to time a step: the first takes the prompt, so the difference counts."""
-
-
-_UNITS: Final = (("h", 3600.0), ("min", 60.0), ("s", 1.0))
 
 
 Observations = tuple[int, ...]
@@ -131,8 +129,7 @@ def plan_text(
     def cost(fewest: Observations, most: Observations) -> str:
         replies = [f"{sum(each):,}" for each in (fewest, most)]
         times = [
-            _time_text(sum(ceil(n / batch) for n in each) * budget * step)
-            for each in (fewest, most)
+            duration(sum(ceil(n / batch) for n in each) * budget * step) for each in (fewest, most)
         ]
         return f"{_range(replies)} replies, {_range(times)}"
 
@@ -148,8 +145,3 @@ def plan_text(
 
 def _range(ends: Sequence[str]) -> str:
     return " to ".join(dict.fromkeys(ends))
-
-
-def _time_text(seconds: float) -> str:
-    unit, size = next((each for each in _UNITS if seconds >= each[1]), _UNITS[-1])
-    return f"{seconds / size:.2g} {unit}"

@@ -6,8 +6,7 @@ a file, what one command generated is there for the next, and for the same one a
 
 import hashlib
 import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
@@ -22,10 +21,6 @@ from rim_eval.mechanisms.spans import Passage
 
 BATCH: Final = 128
 """Prompts that are generated at a time, unless memory allows fewer."""
-
-
-EVERY: Final = 10.0
-"""Seconds between two lines of progress."""
 
 
 class Reply(NamedTuple):
@@ -53,6 +48,7 @@ class Kept:
             with suppress(ValueError, TypeError):
                 key, value = line
                 self._values[key] = value
+        self._uncounted = set(self._values)
 
     def __contains__(self, key: str) -> bool:
         """Whether there is a value for a key."""
@@ -61,6 +57,16 @@ class Kept:
     def get(self, key: str) -> Any:
         """The value for a key; None where there is none."""
         return self._values.get(key)
+
+    def count_from_before(self, keys: Iterable[str]) -> int:
+        """How many of these values an earlier run left, each counted at its first use only.
+
+        Args:
+            keys: Keys that are used now.
+        """
+        found = self._uncounted.intersection(keys)
+        self._uncounted -= found
+        return len(found)
 
     def add(self, values: dict[str, Any]) -> None:
         """Keep values, at once.
@@ -71,41 +77,6 @@ class Kept:
         self._values |= values
         if self.path is not None:
             keep_lines(self.path, values.items(), "what follows")
-
-
-class Progress:
-    """Says from time to time how many replies there are, and how long the rest takes."""
-
-    def __init__(self, say: Callable[[str], object] = lambda _: None) -> None:
-        """Say nothing yet.
-
-        Args:
-            say: Takes a line, such as `print`.
-        """
-        self._say = say
-        self.begin("replies", 0)
-
-    def begin(self, part: str, most: int) -> None:
-        """Begin to count.
-
-        Args:
-            part: What is measured.
-            most: Replies that it takes, at most; 0 where that is not known.
-        """
-        self._part, self._most, self._done = part, most, 0
-        self._started = self._said = time.monotonic()
-
-    def add(self, replies: int) -> None:
-        """Count replies that are there now."""
-        now, self._done = time.monotonic(), self._done + replies
-        if now - self._said < EVERY:
-            return
-        self._said, speed = now, self._done / (now - self._started)
-        line = f"{self._part}: {self._done:,} replies, {speed:.3g} a second"
-        if self._most:
-            left = max(self._most - self._done, 0) / speed / 60
-            line += f"; at most {self._most:,}, which takes {left:.0f} min more"
-        self._say(line)
 
 
 def key_of(*parts: Any) -> str:

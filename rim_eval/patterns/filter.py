@@ -23,10 +23,11 @@ from pydantic import Field, ValidationError
 from rim_eval.answers import check_answer
 from rim_eval.errors import RimError
 from rim_eval.files import write_whole
-from rim_eval.judging import Case, Grader
+from rim_eval.judging import Case, Grader, counted
 from rim_eval.observations import sample_lines
 from rim_eval.patterns.held_out import HeldOut
 from rim_eval.patterns.monitor import Monitor, MonitorId, patterns_of, read_patterns
+from rim_eval.progress import Progress
 from rim_eval.thinking import split_trace
 from rim_eval.types import FrozenModel
 
@@ -112,6 +113,7 @@ async def filter_rows(
     folder: Path,
     grader: Grader | None = None,
     held_out: HeldOut | None = None,
+    progress: Progress | None = None,
 ) -> Counter[str]:
     """Read every row that is not yet in the folder, and append it to the file of its outcome.
 
@@ -122,6 +124,7 @@ async def filter_rows(
         folder: Where the three files and `filter.json` are.
         grader: The model to ask.
         held_out: Items of the evaluation sets that the settings name.
+        progress: Where rows are counted.
 
     Returns:
         The number of rows by outcome, those of earlier runs included.
@@ -145,10 +148,16 @@ async def filter_rows(
         for record in _records(folder / f"{outcome}.jsonl"):
             digests[record["row"]] = record["sha256"]
             counts[outcome] += 1
+    if progress is not None:
+        progress.begin("reading", unit="rows")
+        progress.add(len(digests), kept=True)
     remaining = _remaining(rows, digests, folder)
     while batch := list(islice(remaining, _CONCURRENT)):
         decisions = await asyncio.gather(
-            *(_decide(number, row, settings, monitor, grader, held_out) for number, row in batch)
+            *(
+                counted(_decide(number, row, settings, monitor, grader, held_out), progress)
+                for number, row in batch
+            )
         )
         for (_, row), (outcome, record) in zip(batch, decisions, strict=True):
             line = json.dumps({**row, COLUMN: record}, ensure_ascii=False, default=str)

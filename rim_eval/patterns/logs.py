@@ -15,7 +15,7 @@ from rim_eval import observations
 from rim_eval.errors import RimError
 from rim_eval.files import whole_file
 from rim_eval.generation import INJECTED_KEY, REPLIES_KEY, Generation
-from rim_eval.judging import Grader
+from rim_eval.judging import Grader, counted
 from rim_eval.patterns.monitor import Monitor, Part, read_patterns
 from rim_eval.patterns.rows import (
     InjectionRow,
@@ -27,19 +27,25 @@ from rim_eval.patterns.rows import (
     rows_of_log,
     rows_of_metadata,
 )
+from rim_eval.progress import Progress
 from rim_eval.replies import case_of
 from rim_eval.types import MODES
 
 
 def read_sample_file(
-    path: Path, monitor: Monitor, parts: Sequence[Part], grader: Grader | None, target: Path
+    path: Path,
+    monitor: Monitor,
+    parts: Sequence[Part],
+    grader: Grader | None,
+    target: Path,
+    progress: Progress | None = None,
 ) -> list[PatternRow]:
     """Let a monitor read every reply of a sample file, and write the file with the labels added.
 
     Earlier rows of other monitors are kept; the observations' `patterns` column takes the newest
     trace findings.
 
-    Returns the new rows. `target`, where the file is written, may be `path` itself.
+    Returns the new rows. `target`, where the file is written, may be `path` itself; `progress` counts samples.
 
     Raises:
         RimError: The file is not of a rim task.
@@ -65,8 +71,11 @@ def read_sample_file(
         return rows
 
     async def read_all() -> list[PatternRow]:
-        return list(chain.from_iterable(await asyncio.gather(*map(read, samples))))
+        work = (counted(read(sample), progress) for sample in samples)
+        return list(chain.from_iterable(await asyncio.gather(*work)))
 
+    if progress is not None:
+        progress.expect(len(samples), "samples")
     rows = asyncio.run(read_all())
     with whole_file(target) as partial, partial.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples)

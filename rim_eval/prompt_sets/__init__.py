@@ -12,7 +12,7 @@ the publisher at a pinned revision, or from a local folder (`data=` or the varia
 
 from rim_eval.prompt_sets.attacks import Attack, AttackEntry, attack_entries, load_attack
 from rim_eval.prompt_sets.derivations import derive, intent_for
-from rim_eval.prompt_sets.download import GatedError, OfflineError, download_file
+from rim_eval.prompt_sets.download import GatedError, OfflineError, download_file, without_network
 from rim_eval.prompt_sets.drawn_order import drawn_order
 from rim_eval.prompt_sets.loading import LoadedSet, Provenance, load_prompt_file, load_prompts
 from rim_eval.prompt_sets.prompts import Prompt, Style, message_in_arm, prompt_id, user_message
@@ -48,4 +48,5 @@ __all__ = [
     "prompt_id",
     "refuse_real_model",
     "user_message",
+    "without_network",
 ]

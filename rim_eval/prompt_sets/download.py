@@ -7,6 +7,9 @@ without the network; without both, one message says so within seconds.
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
@@ -151,12 +154,27 @@ def _offline(host: str, reason: str) -> OfflineError:
     return OfflineError(f"{host} cannot be reached ({reason}), and no copy is cached here")
 
 
+_WITHOUT: Final[ContextVar[bool]] = ContextVar("without_network", default=False)
+
+
+@contextmanager
+def without_network() -> Iterator[None]:
+    """Take publishers' files from this machine alone; what is not here is an `OfflineError`."""
+    token = _WITHOUT.set(True)
+    try:
+        yield
+    finally:
+        _WITHOUT.reset(token)
+
+
 def require_host(url: str) -> None:
     """Ask a host once, for seconds, whether it answers.
 
     Raises:
         OfflineError: It does not, or HF_HUB_OFFLINE is set.
     """
+    if _WITHOUT.get():
+        raise _offline(url, "no network is wanted")
     # HF_HUB_OFFLINE holds for every publisher: whoever sets it wants no network at all.
     if os.environ.get("HF_HUB_OFFLINE", "").strip().upper() in {"1", "ON", "YES", "TRUE"}:
         raise _offline(url, "HF_HUB_OFFLINE is set")

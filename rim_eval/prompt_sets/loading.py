@@ -63,12 +63,7 @@ def load_prompts(
         RimError: There is no such set or subset, or a file is not as it should be.
     """
     entry = registry.entry(name)
-    subsets = () if subset == "all" else entry.default_subsets
-    if subset not in (None, "all"):
-        subsets = tuple(part.strip() for part in str(subset).split(","))
-    if unknown := [part for part in subsets if part not in entry.subsets]:
-        allowed = ", ".join([*entry.subsets, "all"])
-        raise RimError(f"{name} has no subset {unknown[0]!r}. Allowed: {allowed}.")
+    subsets = entry.subsets_named(subset)
     folder = Path(data).expanduser() if data is not None else None
     return _build(entry, obtain(entry, folder), folder, subsets)
 

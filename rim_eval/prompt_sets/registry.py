@@ -249,7 +249,32 @@ class PromptSet(PublishedFiles):
     @property
     def default_count(self) -> int:
         """Prompts that `load` gives when no subset is named."""
-        return sum(self.subsets[n].count for n in self.default_subsets) or self.count
+        return self.count_of(None)
+
+    def subsets_named(self, words: str | None) -> tuple[Name, ...]:
+        """The subsets that a user names, the default ones for None; empty where all are loaded.
+
+        Args:
+            words: One subset, several with commas between them, or `all`.
+
+        Raises:
+            RimError: There is no such subset.
+        """
+        if words is None:
+            return self.default_subsets
+        names = () if words == "all" else tuple(part.strip() for part in words.split(","))
+        if unknown := [name for name in names if name not in self.subsets]:
+            allowed = ", ".join([*self.subsets, "all"])
+            raise RimError(f"{self.name} has no subset {unknown[0]!r}. Allowed: {allowed}.")
+        return names
+
+    def count_of(self, words: str | None) -> int:
+        """Prompts of the subsets that a user names, as declared.
+
+        Args:
+            words: As `subsets_named` takes them.
+        """
+        return sum(self.subsets[name].count for name in self.subsets_named(words)) or self.count
 
     @property
     def sources(self) -> tuple[Source, ...]:

@@ -9,7 +9,8 @@ from click.testing import CliRunner, Result
 
 from rim_eval.card import check_card, read_card
 from rim_eval.cli import main
-from rim_eval.cli.series import Progress
+from rim_eval.cli.series import ModelLines
+from rim_eval.progress import Progress
 from rim_eval.series import SeriesReport, SeriesSettings, parse_models
 from rim_eval.series.schema import ChildMessage
 
@@ -103,13 +104,16 @@ def test_without_the_base_there_are_cards_and_no_report(tmp_path: Path, doors: P
 def test_models_of_one_server_have_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
     """Their samples end in turn."""
     one, two = parse_models(["vllm/base", "vllm/base:org/two"])
-    progress = Progress(SeriesSettings(models=(one, two), tasks=("rim_eval/toy",)))
-    for done in range(4):
-        progress.tell(one, ChildMessage(task="rim_eval/toy", done=done, total=3))
-        progress.tell(two, ChildMessage(task="rim_eval/toy", done=done // 2, total=3))
-    progress.warn("look")
-    progress.warn("look")
-    progress.end()
+    progress = Progress()
+    lines = ModelLines(SeriesSettings(models=(one, two), tasks=("rim_eval/toy",)), progress)
+    for done in range(1, 4):
+        lines.tell(one, ChildMessage(task="rim_eval/toy", done=done, total=3))
+        lines.tell(two, ChildMessage(task="rim_eval/toy", done=done // 2, total=3))
+    lines.warn("look")
+    lines.warn("look")
+    lines.end()
     written = capsys.readouterr()
-    assert written.out == "1/2 base: 3/3 prompts\n2/2 two: 1/3 prompts\n"
-    assert written.err == "warning: look\n"
+    assert written.err == "1/2 base: 3/3 prompts\nwarning: look\n2/2 two: 1/3 prompts\n"
+    assert not written.out
+    # One prompt of the first model was there before: the first message of a task says so.
+    assert (progress.done, progress.kept, progress.total) == (4, 1, 6)
