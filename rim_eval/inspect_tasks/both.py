@@ -136,9 +136,9 @@ def both_task(settings: BothSettings) -> Task:
         cost_limit=own.cost_limit,
         tags=own.tags,
         version=own.version,
-        metadata=(own.metadata or {})
-        | {"foreign_task": name, "score": str(reading)}
-        | switch_facts(settings),
+        metadata=switch_facts(settings)
+        | (own.metadata or {})
+        | {"foreign_task": name, "score": str(reading)},
         viewer=viewer_config(
             "task_score", settings.modes, [reading.kind], has_targets=reading.kind == "reasoning"
         ),

@@ -172,15 +172,19 @@ def _flip(before: Observation, after: Observation) -> str:
 
 
 def answer_line(replies: Mapping[str, Generation]) -> str:
-    """The answers of all arms in one line, each cut to its beginning.
+    """The answers of all arms in one line, each cut to its beginning; that with thinking first.
 
     Args:
         replies: The reply of each arm.
     """
     return " | ".join(
-        f"{arm_words(arm)}: {textwrap.shorten(answer_text(replies[arm]), 90, placeholder=' …')}"
-        for arm in in_reading_order(replies)
+        f"{arm_words(arm).replace(' thinking', '')}: {_beginning(answer_text(replies[arm]))}"
+        for arm in reversed(in_reading_order(replies))
     )
+
+
+def _beginning(text: str) -> str:
+    return textwrap.shorten(text, 90, placeholder=" …")
 
 
 def answer_text(reply: Generation) -> str:
@@ -189,7 +193,7 @@ def answer_text(reply: Generation) -> str:
 
 
 def side_by_side(rows: Mapping[str, Observation], replies: Mapping[str, Generation]) -> str:
-    """Verdict, score, length of the trace and answer of each arm, in columns of characters.
+    """Verdict, score, length of the trace and beginning of the answer of each arm, in columns of characters.
 
     Args:
         rows: The row of each arm.

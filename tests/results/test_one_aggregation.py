@@ -14,7 +14,7 @@ from inspect_ai.scorer import SampleScore, Score
 
 from rim_eval.card import Card, SetCard, check_card, make_card
 from rim_eval.comparison import compare
-from rim_eval.inspect_tasks.scorers import difference, no_think, think
+from rim_eval.inspect_tasks.scorers import difference, finding, no_think, think
 from rim_eval.observations import Observation, Run, Table, from_rows, join
 from rim_eval.release_gate import FIGURES, FigureName, Limit, Rules, Validity, gate
 from rim_eval.results.text_table import text_table
@@ -139,7 +139,7 @@ def inspect_metrics(rows: Rows) -> dict[str, float]:
         for (prompt, _), sample in samples.items()
     ]
     shown: dict[str, float] = {}
-    for metric in (difference(), think(), no_think()):
+    for metric in (finding(), difference(), think(), no_think()):
         shown |= metric(scores)  # type: ignore[arg-type]
     return shown
 
