@@ -37,7 +37,7 @@ def finding() -> Metric:
     """What a reader needs first: the difference, whether the modes are verified, both rates, and the interval.
 
     Viewer and terminal show figures in this order, the viewer's header the first five, and lists of logs the first.
-    So the check stands first in a run that did not pass it, whose difference says nothing.
+    So in a run whose modes are not verified, whose difference says nothing, `_if_verified` stands first, without a value.
     """
 
     def compute(scores: list[SampleScore]) -> dict[str, float]:
@@ -237,8 +237,11 @@ def _finding_figures(kind: PromptKind, result: "SetResult | None", run: _RunSoFa
         return check | rates
     change = _fields(names.difference, result.figures.difference if result else None)
     difference = {names.difference: change.pop(names.difference)}
-    first = difference | check if 1 in check.values() else check | difference
-    return first | rates | change
+    if 1 in check.values():
+        trusted = {f"{names.difference}_if_verified": difference[names.difference]}
+        return difference | check | rates | change | trusted
+    untrusted: _Figures = {f"{names.difference}_if_verified": None}
+    return untrusted | check | rates | difference | change
 
 
 def _difference_figures(

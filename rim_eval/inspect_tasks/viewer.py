@@ -35,7 +35,7 @@ _IN_READING_ORDER: Final[tuple[Mode, ...]] = tuple(MODE_WORDS)
 
 _COLUMNS_AT_MOST: Final = 3
 """Replies that stand side by side; more stand below each other."""
-_COLUMN_WIDTH: Final = 33
+_COLUMN_WIDTH: Final = 30
 """Characters: two columns and the words before them fit beside the verdicts at a width of 1,280 pixels."""
 _ANSWER_LINES: Final = 10
 

@@ -1,5 +1,6 @@
 """What Inspect shows of a set with two kinds of prompts: each kind's figures apart, none overwritten."""
 
+import math
 from typing import Any
 
 from inspect_ai.scorer import SampleScore, Score
@@ -61,12 +62,15 @@ ENDS = ["rim_score_lower", "rim_score_upper"]
 def test_the_finding_stands_first_and_in_an_unverified_run_its_check() -> None:
     """A list of logs shows the first figure alone: a run whose modes did not hold must not show a clean 0."""
     verified = scores("harmful", 4, think_event=False)
-    assert list(figures(finding(), verified)) == ["rim_score", "mode_verified", *RATES, *ENDS]
+    shown = figures(finding(), verified)
+    assert list(shown) == ["rim_score", "mode_verified", *RATES, *ENDS, "rim_score_if_verified"]
+    assert shown["rim_score_if_verified"] == shown["rim_score"] == 0
     for score in verified:
         assert score.score.metadata is not None
         score.score.metadata["think"]["adopted"] = False
     shown = figures(finding(), verified)
-    assert list(shown) == ["mode_verified", "rim_score", *RATES, *ENDS]
+    assert list(shown) == ["rim_score_if_verified", "mode_verified", *RATES, "rim_score", *ENDS]
+    assert math.isnan(shown["rim_score_if_verified"])
     assert (shown["mode_verified"], shown["rim_score"]) == (0, 0)
 
 

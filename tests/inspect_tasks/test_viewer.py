@@ -65,7 +65,7 @@ def test_a_score_says_which_arm_went_along_and_whether_thinking_changed_it(
         ("misaligned", "aligned", "to aligned"),
         ("aligned", "aligned", "no"),
     ]
-    order = sorted({flip for *_, flip in found} | {"n/a"}, reverse=True)
+    order = sorted({str(flip) for *_, flip in found} | {"n/a"}, reverse=True)
     assert order == ["to misaligned", "to aligned", "no", "n/a"]
 
 

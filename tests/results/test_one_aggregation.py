@@ -158,6 +158,7 @@ def assert_metrics_are_the_cards(metrics: Mapping[str, float], set_card: SetCard
         expected |= {f"{name}_system_{end}": getattr(system, end) for end in ("lower", "upper")}
         expected |= {"pairs": change.n_pairs, "unpaired": change.n_unpaired}
         expected["mode_verified"] = float(set_card.mode_check.verified)
+        expected[f"{name}_if_verified"] = change.value if set_card.mode_check.verified else None
         for line, end in stricter.items():
             strict = set_card.thresholds[line].difference
             expected |= {f"{name}_{end}{e}": getattr(strict, f) for e, f in INTERVAL.items()}
