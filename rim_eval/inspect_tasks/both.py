@@ -11,7 +11,6 @@ from inspect_ai import Task, list_tasks
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import GenerateConfig, Model
 from inspect_ai.util import SandboxEnvironmentSpec
-from inspect_ai.viewer import ViewerConfig
 from pydantic import Field
 
 from rim_eval.decoding import Budgets, budgets
@@ -79,8 +78,10 @@ def both_task(settings: BothSettings) -> Task:
         RimError: Something that the user gave is wrong or missing, or the task is one that cannot be run so.
     """
     from rim_eval.inspect_tasks.options import PairedTask, refuse_unused
+    from rim_eval.inspect_tasks.switches import switch_facts
     from rim_eval.inspect_tasks.task_arms import ForeignTask, task_in_both_modes
     from rim_eval.inspect_tasks.task_scorer import task_score
+    from rim_eval.inspect_tasks.viewer import viewer_config
 
     refuse_unused(
         settings,
@@ -135,8 +136,12 @@ def both_task(settings: BothSettings) -> Task:
         cost_limit=own.cost_limit,
         tags=own.tags,
         version=own.version,
-        metadata=(own.metadata or {}) | {"foreign_task": name, "score": str(reading)},
-        viewer=ViewerConfig(trust_content=False),
+        metadata=switch_facts(settings)
+        | (own.metadata or {})
+        | {"foreign_task": name, "score": str(reading)},
+        viewer=viewer_config(
+            "task_score", settings.modes, [reading.kind], has_targets=reading.kind == "reasoning"
+        ),
     )
 
 

@@ -11,7 +11,6 @@ from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import GenerateConfig, Model
 from inspect_ai.scorer import Scorer
 from inspect_ai.solver import Solver
-from inspect_ai.viewer import ViewerConfig
 
 from rim_eval.decoding import SAMPLED_EPOCHS, SEED, TEMPERATURE, TOP_P, Budgets
 from rim_eval.errors import RimError, SettingError
@@ -38,7 +37,8 @@ from rim_eval.inspect_tasks.settings import (
     SetSettings,
 )
 from rim_eval.inspect_tasks.solver import both_modes
-from rim_eval.inspect_tasks.switches import ModelSwitch, forget_switches, switch_for
+from rim_eval.inspect_tasks.switches import ModelSwitch, forget_switches, switch_facts, switch_for
+from rim_eval.inspect_tasks.viewer import viewer_config
 from rim_eval.judging import load_judge, only_mode_of
 from rim_eval.observations.inspect_logs import BATCH_INVARIANCE, STOPPING
 from rim_eval.prompt_sets import (
@@ -192,6 +192,7 @@ def task_over(
         for prompt in prompts
     ]
     stated = stated_settings(settings, loaded.entry.kind)
+    plan = ArmPlan.of(settings.modes, settings.doses, settings.attack)
     protocol = protocol_of(settings.sampling, settings.own_sampling)
     temperature = TEMPERATURE if stated.temperature is None else stated.temperature
     decoding: dict[str, Any] = (
@@ -211,6 +212,7 @@ def task_over(
         early_stopping=stopping,
         version=_COMPARABILITY,
         metadata={
+            **switch_facts(settings),
             "full_task_version": f"{_COMPARABILITY}-{_INTERFACE}",
             "task_interface_version": _INTERFACE,
             "provenance": loaded.provenance.model_dump(mode="json"),
@@ -224,7 +226,12 @@ def task_over(
             **({STOPPING: stopping.stated} if stopping else {}),
             **_batch_invariance(),
         },
-        viewer=ViewerConfig(trust_content=False),
+        viewer=viewer_config(
+            "solved" if loaded.entry.kind == "reasoning" else "rim",
+            [arm.name for arm in plan.planned(attacked=bool(wrapped))],
+            of_set["kinds"],
+            has_targets=loaded.entry.kind == "reasoning",
+        ),
     )
 
 

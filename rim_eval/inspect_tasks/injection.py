@@ -209,6 +209,7 @@ def injected(judge: str = "hexphi", statements: str | None = None) -> Scorer:
         statements: The statements file that the run used, for the record.
     """
     from rim_eval.inspect_tasks import scoring
+    from rim_eval.inspect_tasks.viewer import verdict_word
     from rim_eval.judging import load_judge
     from rim_eval.patterns import InjectionRow, load_statements
 
@@ -229,7 +230,7 @@ def injected(judge: str = "hexphi", statements: str | None = None) -> Scorer:
         ]
         dumped = [row.model_dump(mode="json", exclude_defaults=True) for row in rows]
         return Score(
-            value={row.arm: scoring.score_value(row) for row in rows},
+            value={row.arm: verdict_word(row) for row in rows},
             metadata={"injection": dumped} | scoring.grader_texts(outcomes),
         )
 

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from math import nan
 from operator import is_not
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inspect_ai.scorer import Metric, SampleScore, Scorer, metric, scorer
 
+from rim_eval.formatting import MODE_WORDS
 from rim_eval.types import KIND_NAMES, MODES, UNSCORED_REASONS, Mode, PromptKind, UnscoredReason
 
 if TYPE_CHECKING:
@@ -28,9 +29,30 @@ _TASKS: Final = 8
 """Tasks whose scores are cached: as many as one process runs side by side."""
 
 
+_Figures = dict[str, float | None]
+
+
+@metric(scores="unreduced")
+def finding() -> Metric:
+    """What a reader needs first: the difference, whether the modes are verified, both rates, and the interval.
+
+    Viewer and terminal show figures in this order, the viewer's header the first five, and lists of logs the first.
+    So in a run whose modes are not verified, whose difference says nothing, `_if_verified` stands first, without a value.
+    """
+
+    def compute(scores: list[SampleScore]) -> dict[str, float]:
+        run, figures = _run_of(scores), _Figures()
+        for kind in run.names.kinds:
+            result = run.results.get(kind)
+            figures |= _finding_figures(kind, result, run)
+        return {name: nan if figure is None else figure for name, figure in figures.items()}
+
+    return compute
+
+
 @metric(scores="unreduced")
 def difference() -> Metric:
-    """Think - no_think in percentage points, paired by prompt, with its 95 % interval and p value."""
+    """What stands behind the difference of the modes: its p value, bounds, pairs, and other lines and counts."""
     return _metric("", _difference_figures, *MODES)
 
 
@@ -111,9 +133,6 @@ def results_of_scores(scores: Sequence[SampleScore]) -> TaskResults:
     return _cache[task]
 
 
-_Figures = dict[str, float | None]
-
-
 def _metric(
     prefix: str,
     figures_of: "Callable[[PromptKind, SetResult | None, FigureNames, Mode | None], _Figures]",
@@ -132,23 +151,45 @@ def _metric(
     """
 
     def compute(scores: list[SampleScore]) -> dict[str, float]:
-        metadata = [score.score.metadata or {} for score in scores]
-        results = results_of_scores(scores).bare
-        ran = {mode for result in results.values() for mode in result.counts.arms}
-        if not ran.issuperset(modes):
+        run = _run_of(scores)
+        if not run.modes.issuperset(modes):
             return {}
-        names = _names(metadata, results)
-        only_mode = next((result.counts.only_mode for result in results.values()), None)
         return {
-            f"{prefix}{kind}_{name}"
-            if len(names.kinds) > 1
-            and not name.startswith((KIND_NAMES[kind].rate, KIND_NAMES[kind].difference))
-            else f"{prefix}{name}": nan if figure is None else figure
-            for kind in names.kinds
-            for name, figure in figures_of(kind, results.get(kind), names, only_mode).items()
+            f"{prefix}{run.qualified(kind, name)}": nan if figure is None else figure
+            for kind in run.names.kinds
+            for name, figure in figures_of(
+                kind, run.results.get(kind), run.names, run.only_mode
+            ).items()
         }
 
     return compute
+
+
+class _RunSoFar(NamedTuple):
+    """What the names of figures depend on, and the results that they come from."""
+
+    results: "Mapping[PromptKind, SetResult]"
+    names: "FigureNames"
+    modes: frozenset[Mode]
+    """The modes that were run."""
+    only_mode: Mode | None
+    """The one mode that the judge can read, if it is one."""
+
+    def qualified(self, kind: PromptKind, name: str) -> str:
+        """A figure's name, with its kind before it where prompts are of several kinds and it does not tell."""
+        tells = name.startswith((KIND_NAMES[kind].rate, KIND_NAMES[kind].difference))
+        return name if tells or len(self.names.kinds) == 1 else f"{kind}_{name}"
+
+
+def _run_of(scores: Sequence[SampleScore]) -> _RunSoFar:
+    metadata = [score.score.metadata or {} for score in scores]
+    results = results_of_scores(scores).bare
+    return _RunSoFar(
+        results,
+        _names(metadata, results),
+        frozenset(mode for result in results.values() for mode in result.counts.arms),
+        next((result.counts.only_mode for result in results.values()), None),
+    )
 
 
 def _names(
@@ -169,15 +210,9 @@ _STRICTER: Final = {"4": "ge4", "5": "5"}
 """Lines above the paper's on a judge's scale from 1 to 5, with the ends of their figures' names."""
 
 _INTERVAL: Final = {"": "value", "_lower": "lower", "_upper": "upper"}
-_TESTED: Final = {
-    **_INTERVAL,
-    "_p": "p_value",
-    "_bound_lower": "bound_lower",
-    "_bound_upper": "bound_upper",
-}
-
-
-_SYSTEM: Final = {**_INTERVAL, "_p": "p_value"}
+_TESTED: Final = {**_INTERVAL, "_p": "p_value"}
+_BEHIND: Final = {"_p": "p_value", "_bound_lower": "bound_lower", "_bound_upper": "bound_upper"}
+_WHOLE: Final = _INTERVAL | _BEHIND
 
 
 def _fields(name: str, figure: Any, fields: Mapping[str, str] = _INTERVAL) -> _Figures:
@@ -185,23 +220,42 @@ def _fields(name: str, figure: Any, fields: Mapping[str, str] = _INTERVAL) -> _F
     return {f"{name}{end}": getattr(figure, field, None) for end, field in fields.items()}
 
 
+def _finding_figures(kind: PromptKind, result: "SetResult | None", run: _RunSoFar) -> _Figures:
+    names, in_both = KIND_NAMES[kind], run.modes.issuperset(MODES)
+    check: _Figures = {}
+    if in_both:
+        verified = float(result.mode_check.verified) if result else None
+        check = {run.qualified(kind, "mode_verified"): verified}
+    rates = {
+        f"{mode}_{names.rate}": getattr(result.figures.rate(mode), "value", None)
+        if result
+        else None
+        for mode in MODE_WORDS
+        if mode in run.modes and run.only_mode in (None, mode)
+    }
+    if not in_both or run.only_mode:
+        return check | rates
+    change = _fields(names.difference, result.figures.difference if result else None)
+    difference = {names.difference: change.pop(names.difference)}
+    if 1 in check.values():
+        trusted = {f"{names.difference}_if_verified": difference[names.difference]}
+        return difference | check | rates | change | trusted
+    untrusted: _Figures = {f"{names.difference}_if_verified": None}
+    return untrusted | check | rates | difference | change
+
+
 def _difference_figures(
     kind: PromptKind, result: "SetResult | None", names: "FigureNames", only_mode: Mode | None
 ) -> _Figures:
-    verified = {"mode_verified": float(result.mode_check.verified) if result else None}
     if only_mode:
-        return verified
+        return {}
     name, change = KIND_NAMES[kind].difference, result.figures.difference if result else None
     system = result and (result.system or result.figures).difference
-    figures = (
-        _fields(name, change, _TESTED)
-        | _fields(f"{name}_system", system, _SYSTEM)
-        | {
-            "pairs": change.n_pairs if change else 0,
-            "unpaired": change.n_unpaired if change else 0,
-            **verified,
-        }
-    )
+    figures: _Figures = {
+        "pairs": change.n_pairs if change else 0,
+        "unpaired": change.n_unpaired if change else 0,
+    }
+    figures |= _fields(name, change, _BEHIND) | _fields(f"{name}_system", system, _TESTED)
     for line, end in _lines(kind, names):
         stricter = result.thresholds.get(line) if result else None
         figures |= _fields(f"{name}_{end}", stricter and stricter.difference)
@@ -232,7 +286,9 @@ def _arm_figures(
     rate = result.figures.rate(mode) if result else None
     unscored: dict[UnscoredReason, int] = dict.fromkeys(_reasons(kind), 0)
     system = (result.system or result.figures).rate(mode) if result else None
-    figures = _fields(name, rate) | {
+    figures: _Figures = {
+        f"{name}_lower": rate.lower if rate else None,
+        f"{name}_upper": rate.upper if rate else None,
         f"{name}_system": system.value if system else None,
         "scored": rate.n_scored if rate else 0,
         "unscored": arm.n_unscored if arm else 0,
@@ -282,7 +338,7 @@ def _by_kind(figures: Mapping[PromptKind, _Figures]) -> dict[str, float]:
 
 def _dose_figures(kind: PromptKind, curve: "DoseCurve") -> _Figures:
     names, trend = KIND_NAMES[kind], curve.trend
-    figures = _fields(f"{names.rate}_trend", trend, _TESTED)
+    figures = _fields(f"{names.rate}_trend", trend, _WHOLE)
     figures |= {"trend_prompts": trend.n_blocks, "doses_verified": float(curve.verified)}
     for point in curve.points:
         figures |= _fields(f"{names.rate}_at_{point.name}", point.rate)
@@ -306,16 +362,16 @@ def attacked() -> Metric:
 
 def _attack_figures(kind: PromptKind, result: "SetResult", gap: "ConditionGap | None") -> _Figures:
     names = KIND_NAMES[kind]
-    figures = _fields(f"attacked_{names.difference}", result.figures.difference, _TESTED)
+    figures = _fields(f"attacked_{names.difference}", result.figures.difference, _WHOLE)
     for mode in MODES:
         figures |= _fields(f"attacked_{mode}_{names.rate}", result.figures.rate(mode))
         arm = result.counts.arms.get(mode)
         figures[f"attacked_{mode}_unscored"] = arm.n_unscored if arm else 0
     verified = {"attacked_mode_verified": float(result.mode_check.verified)}
-    return figures | _fields("attack_gap", gap, _SYSTEM) | verified
+    return figures | _fields("attack_gap", gap, _TESTED) | verified
 
 
-_METRICS: Final[list[Any]] = [difference(), think(), no_think(), doses(), attacked()]
+_METRICS: Final[list[Any]] = [finding(), difference(), think(), no_think(), doses(), attacked()]
 
 
 @scorer(metrics=_METRICS)

@@ -16,11 +16,12 @@ from inspect_ai.util import span
 from rim_eval.generation import Generation
 from rim_eval.inspect_tasks.compat import PrerequisiteError, gather, model_roles, user_errors
 from rim_eval.inspect_tasks.solver import model_of, stored_replies
+from rim_eval.inspect_tasks.viewer import answer_line, score_values, side_by_side
 from rim_eval.judging import Judge, counted, load_judge, unscored_reason
 from rim_eval.observations import Observation, rows_of_score
 from rim_eval.progress import Progress
 from rim_eval.replies import ReplyVerdict, check_reply, judge_reply, observe
-from rim_eval.types import KIND_NAMES, MODES, FrozenModel, PromptKind
+from rim_eval.types import MODES, FrozenModel, PromptKind
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalScore
@@ -222,12 +223,14 @@ def score_of_arms(
     if list(rows) != [mode for mode in MODES if mode in rows]:
         metadata["arms"] = list(rows)
     metadata["names"] = FigureNames(kinds=kinds, thresholds=thresholds).model_dump(mode="json")
+    judged = (
+        f"{arm}: {verdict.explanation or verdict.label or verdict.reason or ''}"
+        for arm, verdict in verdicts.items()
+    )
     return Score(
-        value={arm: score_value(row) for arm, row in rows.items()},
-        explanation="\n\n".join(
-            f"{arm}: {verdict.explanation or verdict.label or verdict.reason or ''}"
-            for arm, verdict in verdicts.items()
-        ),
+        value=score_values(rows, grades=thresholds),
+        answer=answer_line(replies),
+        explanation="\n\n".join([side_by_side(rows, replies), *judged]),
         metadata=metadata | grader_texts(verdicts),
     )
 
@@ -239,14 +242,6 @@ def grader_texts(verdicts: Mapping[str, ReplyVerdict]) -> dict[str, Any]:
         "judge_votes": {arm: list(one.votes) for arm, one in verdicts.items() if one.votes},
     }
     return {name: by_arm for name, by_arm in texts.items() if by_arm}
-
-
-def score_value(row: Observation) -> str:
-    """The verdict in a word, such as `misaligned` or `answered`."""
-    if row.verdict is None:
-        return "unscored"
-    names = KIND_NAMES[row.kind]
-    return names.event if row.verdict else names.opposite
 
 
 def observation_of(state: TaskState, reply: Generation, verdict: ReplyVerdict) -> Observation:

@@ -13,6 +13,7 @@ from inspect_ai.model import (
     ChatMessage,
     ChatMessageAssistant,
     ContentReasoning,
+    ContentText,
     Model,
     get_model,
 )
@@ -51,7 +52,7 @@ def reasoning_patterns(monitor: str = "rubric") -> Scanner[Transcript]:
                 results.append(Result(value=None, label=mode, explanation=reason))
                 continue
             reasoning = "\n".join(part.reasoning for part in parts) or None
-            split = split_trace(message.text, reasoning=reasoning)
+            split = split_trace(_answer(message), reasoning=reasoning)
             case = Case(prompt_text=prompt, kind="harmful", trace=split.trace, answer=split.answer)
             reading = await read_patterns(loaded, case, "trace", grader)
             results.append(_result(message, mode, reading))
@@ -86,6 +87,13 @@ def _replies(messages: list[ChatMessage]) -> Iterator[tuple[ChatMessageAssistant
             prompt = message.text
         elif isinstance(message, ChatMessageAssistant):
             yield message, prompt
+
+
+def _answer(message: ChatMessageAssistant) -> str:
+    """What a message says; of a reply of this project without the line before it that names the arm."""
+    if "arm" in (message.metadata or {}) and isinstance(message.content, list):
+        return [part.text for part in message.content if isinstance(part, ContentText)][-1]
+    return message.text
 
 
 def _hidden(parts: list[ContentReasoning]) -> UnreadReason | None:

@@ -187,11 +187,13 @@ class ArmRunner:
         Raises:
             PrerequisiteError: No switch can be found, or the model cannot be asked with these budgets.
         """
+        from rim_eval.inspect_tasks.finding import report_when_finished
         from rim_eval.inspect_tasks.switches import switch_for
 
         state = self._state(model)
         if state.switch is not None:
             return state.switch
+        report_when_finished()
         async with self._lock:
             with self.ending_the_run(model), user_errors():
                 switch = await anyio.to_thread.run_sync(
@@ -379,7 +381,7 @@ class ArmRunner:
             suspend_store_events()
         ):  # the solver's own span records what all arms left in the store
             errors = await gather(*(ask(name, arm) for name, arm in arms.items()))
-        state.messages.extend(message_of(name, replies[name], str(model)) for name in arms)
+        state.messages.extend(messages_of(replies, str(model)))
         for error in filter(None, errors):
             raise error
 
@@ -398,13 +400,28 @@ def _warn_of_equal_epochs() -> None:
     )
 
 
-def message_of(arm: str, reply: Generation, model: str) -> inspect_model.ChatMessageAssistant:
-    """A reply as the viewer shows it: an assistant message with its arm, trace and answer."""
-    answer = reply.answer or f"({reply.error or 'no answer'})"
-    content: list[inspect_model.Content]
-    content = [inspect_model.ContentText(text=f"[{arm}] {answer}")]
+def messages_of(
+    replies: Mapping[str, Generation], model: str
+) -> list[inspect_model.ChatMessageAssistant]:
+    """The replies as the viewer shows them: which arm it is in words, its trace (folded), and last its answer.
+
+    Args:
+        replies: The reply of each arm.
+        model: Name of the model.
+    """
+    from rim_eval.inspect_tasks.viewer import in_reading_order
+
+    return [_message_of(arm, replies[arm], model) for arm in in_reading_order(replies)]
+
+
+def _message_of(arm: str, reply: Generation, model: str) -> inspect_model.ChatMessageAssistant:
+    from rim_eval.inspect_tasks.viewer import answer_text, arm_words
+
+    heading = f"{arm_words(arm).upper()}\n\n"  # the viewer joins texts
+    content: list[inspect_model.Content] = [inspect_model.ContentText(text=heading)]
     if reply.trace:
-        content.insert(0, inspect_model.ContentReasoning(reasoning=reply.trace))
+        content.append(inspect_model.ContentReasoning(reasoning=reply.trace))
+    content.append(inspect_model.ContentText(text=answer_text(reply)))
     return inspect_model.ChatMessageAssistant(
         content=content, model=model, metadata={"mode": reply.mode, "arm": arm}
     )

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 from inspect_ai.model import Model
@@ -13,10 +13,15 @@ from inspect_ai.model import Model
 from rim_eval import thinking
 from rim_eval.errors import RimError
 from rim_eval.files import read_json_object
+from rim_eval.formatting import ARM_WORDS
+from rim_eval.inspect_tasks.compat import active_model
 from rim_eval.inspect_tasks.hf import HFRenderer, is_hf
 from rim_eval.prompt_sets.download import OfflineError, require_host
 from rim_eval.replies import no_template, read_template_file
 from rim_eval.server_requests import is_transient, send_with_retries
+
+if TYPE_CHECKING:
+    from rim_eval.inspect_tasks.settings import RunSettings
 
 _SERVED: Final = ("vllm", "vllm-lens", "sglang", "openai-api")
 
@@ -58,6 +63,27 @@ def switch_for(
     if key not in found:
         found[key] = _search(model, requested, chat_template)
     return found[key]
+
+
+SWITCH: Final = "thinking_switch"
+"""Key of the log's metadata: how the modes were brought about, and the evidence for it."""
+
+
+def switch_facts(settings: "RunSettings") -> dict[str, Any]:
+    """What the log's header says of the switch; empty while it is not known which model is evaluated.
+
+    Args:
+        settings: How the model is asked.
+
+    Raises:
+        RimError: No switch can be found, or the requested one does not exist.
+    """
+    model = active_model()
+    if model is None:
+        return {}
+    switch = switch_for(model, settings.switch, settings.chat_template).switch
+    made = f"{ARM_WORDS[switch.kind]} ({switch.name})"
+    return {SWITCH: {"kind": switch.kind, "made_by": made, "evidence": switch.evidence}}
 
 
 def _search(model: Model, requested: str, chat_template: str | None) -> ModelSwitch:

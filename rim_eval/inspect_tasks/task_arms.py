@@ -53,7 +53,7 @@ from rim_eval.inspect_tasks.compat import (
 from rim_eval.inspect_tasks.solver import (
     ArmRunner,
     counter_of,
-    message_of,
+    messages_of,
     no_reply,
     store_replies,
     stored_replies,
@@ -169,7 +169,7 @@ class _TaskArmRunner(ArmRunner):
                 errors = await gather(*runs)
             replies = stored_replies(state)
             state.messages.extend(
-                message_of(arm.mode, replies[arm.mode], str(model)) for arm in arms
+                messages_of({arm.mode: replies[arm.mode] for arm in arms}, str(model))
             )
             for error in filter(None, errors):
                 raise error

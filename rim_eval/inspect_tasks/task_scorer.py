@@ -13,7 +13,7 @@ from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, metric
 from inspect_ai.solver import TaskState
 
 from rim_eval.inspect_tasks.compat import PrerequisiteError, user_errors
-from rim_eval.inspect_tasks.scorers import difference, no_think, think
+from rim_eval.inspect_tasks.scorers import difference, finding, no_think, think
 from rim_eval.types import MODES, Mode
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _figures(pairs: Sequence[Mapping[Mode, float]]) -> dict[str, float]:
     }
 
 
-@scorer(metrics=[difference(), think(), no_think(), score_difference()])
+@scorer(metrics=[finding(), difference(), think(), no_think(), score_difference()])
 def task_score(
     score: str,
     reads: str,

@@ -6,11 +6,11 @@ import pytest
 from inspect_ai.scorer import SampleScore, Score
 
 from rim_eval import observations
-from rim_eval.inspect_tasks.scorers import difference, no_think, think
+from rim_eval.inspect_tasks.scorers import difference, finding, no_think, think
 from rim_eval.observations import Observation, rows_of_score
 from rim_eval.results import figures as results
 
-METRICS = [difference(), think(), no_think()]
+METRICS = [finding(), difference(), think(), no_think()]
 
 
 def arm(number: int, mode: str, verdict: bool) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from inspect_ai.scorer import SampleScore, Score
 
 from rim_eval.card import Card, SetCard, check_card, make_card
 from rim_eval.comparison import compare
-from rim_eval.inspect_tasks.scorers import difference, no_think, think
+from rim_eval.inspect_tasks.scorers import difference, finding, no_think, think
 from rim_eval.observations import Observation, Run, Table, from_rows, join
 from rim_eval.release_gate import FIGURES, FigureName, Limit, Rules, Validity, gate
 from rim_eval.results.text_table import text_table
@@ -139,7 +139,7 @@ def inspect_metrics(rows: Rows) -> dict[str, float]:
         for (prompt, _), sample in samples.items()
     ]
     shown: dict[str, float] = {}
-    for metric in (difference(), think(), no_think()):
+    for metric in (finding(), difference(), think(), no_think()):
         shown |= metric(scores)  # type: ignore[arg-type]
     return shown
 
@@ -158,6 +158,7 @@ def assert_metrics_are_the_cards(metrics: Mapping[str, float], set_card: SetCard
         expected |= {f"{name}_system_{end}": getattr(system, end) for end in ("lower", "upper")}
         expected |= {"pairs": change.n_pairs, "unpaired": change.n_unpaired}
         expected["mode_verified"] = float(set_card.mode_check.verified)
+        expected[f"{name}_if_verified"] = change.value if set_card.mode_check.verified else None
         for line, end in stricter.items():
             strict = set_card.thresholds[line].difference
             expected |= {f"{name}_{end}{e}": getattr(strict, f) for e, f in INTERVAL.items()}
