@@ -44,6 +44,9 @@ LEGEND: Final[dict[str, Any]] = {"title": None, **_LOOK["legend"]}
 _MODE_NAMES: Final[dict[Mode, str]] = {"no_think": "no thinking", "think": "thinking"}
 _DASHED: Final[dict[str, Any]] = {"color": "#333", "strokeDash": [4, 3]}
 
+_COLOUR: Final = re.compile(r'(?<=")(#[0-9A-Fa-f]{3}|#[0-9A-Fa-f]{6}|black|white)(?=")')
+_COLOUR_WORDS: Final = {"black": "#000000", "white": "#FFFFFF"}
+
 _ARROW_HEAD: Final = "M0,-1L0.55,0.7L0,0.35L-0.55,0.7Z"
 """Points up; a triangle of equal sides would not show where it points."""
 
@@ -164,9 +167,10 @@ def figure(
 
 
 def svg(spec: Spec, *, hidden: bool = True) -> str:
-    """Render a specification to one `<svg>` element, which needs no script and no network.
+    """Render a specification to one `<svg>` element of a page, which needs no script and no network.
 
-    Roles and labels of single marks, which would be read out one by one, are dropped.
+    Roles and labels of single marks, which would be read out one by one, are dropped. Colours with a token take the
+    page's, so that a dark page has a picture that can be read.
 
     Args:
         spec: The specification.
@@ -175,10 +179,41 @@ def svg(spec: Spec, *, hidden: bool = True) -> str:
     Raises:
         RimError: vl-convert is not installed.
     """
-    drawn = _import("vl_convert").vegalite_to_svg(spec)
-    text = re.sub(r' (aria-[a-z]+|role)="[^"]*"', "", drawn)
+    text = _COLOUR.sub(lambda colour: _page_colour(colour[1]), svg_file(spec))
     attributes = 'aria-hidden="true" focusable="false" ' if hidden else ""
     return text.replace("<svg ", f"<svg {attributes}", 1)
+
+
+def svg_file(spec: Spec) -> str:
+    """Render a specification to SVG that stands alone, with colours of its own.
+
+    Raises:
+        RimError: vl-convert is not installed.
+    """
+    drawn: str = _import("vl_convert").vegalite_to_svg(spec)
+    return re.sub(r' (aria-[a-z]+|role)="[^"]*"', "", drawn)
+
+
+def png_file(spec: Spec, scale: float = 1) -> bytes:
+    """Render a specification to PNG.
+
+    Args:
+        spec: The specification.
+        scale: Pixels of the file for each pixel of the specification.
+
+    Raises:
+        RimError: vl-convert is not installed.
+    """
+    drawn: bytes = _import("vl_convert").vegalite_to_png(spec, scale=scale)
+    return drawn
+
+
+def _page_colour(colour: str) -> str:
+    """A colour as a page writes it: its token with itself behind it, or itself where it has none."""
+    plain = _COLOUR_WORDS.get(colour, colour).upper()
+    plain = "#" + "".join(2 * digit for digit in plain[1:]) if len(plain) == 4 else plain
+    token = _LOOK["tokens"].get(plain)
+    return f"var(--{token},{plain})" if token else colour
 
 
 def altair_spec(chart: "alt.TopLevelMixin") -> Spec:
