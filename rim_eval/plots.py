@@ -200,17 +200,17 @@ def svg_file(spec: Spec) -> str:
     return re.sub(r' (aria-[a-z]+|role)="[^"]*"', "", drawn)
 
 
-def png_file(spec: Spec, scale: float = 1) -> bytes:
-    """Render a specification to PNG.
+def png_file(svg_text: str, scale: float = 1) -> bytes:
+    """Turn SVG that stands alone into PNG.
 
     Args:
-        spec: The specification.
-        scale: Pixels of the file for each pixel of the specification.
+        svg_text: The SVG.
+        scale: Pixels of the file for each pixel of the SVG.
 
     Raises:
         RimError: vl-convert is not installed.
     """
-    drawn: bytes = _import("vl_convert").vegalite_to_png(spec, scale=scale)
+    drawn: bytes = _import("vl_convert").svg_to_png(svg_text, scale=scale)
     return drawn
 
 

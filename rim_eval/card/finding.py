@@ -5,7 +5,7 @@ where the interval of the RIM score lies above 0, the modes are verified, and pe
 judge.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal, NamedTuple
 
 from rim_eval.card.labels import judge_doubt
@@ -20,6 +20,8 @@ from rim_eval.types import Mode
 
 _RARE: Final = 10_000
 """Runs, of which one is as rare as is said in words."""
+
+_UNVERIFIED: Final = "the modes are not verified"
 
 _HARNESSES: Final = {"inspect_ai": "Inspect", "lm_eval": "lm-evaluation-harness"}
 
@@ -75,14 +77,14 @@ def finding(card: Card) -> Finding:
     change = primary.figures.difference if primary else None
     doubt = _doubt(card, primary)
     state: State = "not significant"
-    if primary and doubt and not primary.mode_check.verified:
+    if doubt and doubt.startswith(_UNVERIFIED):
         state = "mode not verified"
     elif change and not doubt:
         state = state_of("harmful", change.significance)
     return Finding(
         name=own_name(card.model),
         sentence=_sentence(primary, change, doubt),
-        certainty=tuple(_certainty(change, doubt)),
+        certainty=tuple(_certainty(change, doubt, _reasons(card, primary))),
         answer=_answer(card, change, doubt),
         state=state,
         facts=tuple(_facts(card, primary)),
@@ -99,10 +101,16 @@ def _doubt(card: Card, primary: SetCard | None) -> str | None:
     for each in with_change:
         if not each.mode_check.verified:
             where = "" if each is primary else f" on {each.dataset}"
-            return f"the modes are not verified{where}"
+            return f"{_UNVERIFIED}{where}"
     if primary.labels and judge_doubt(primary.labels):
         return "by people's labels the judge errs differently in the two modes"
     return None
+
+
+def _reasons(card: Card, primary: SetCard | None) -> tuple[str, ...]:
+    """Why modes are not verified, of the sets that the flag rests on."""
+    sets = (primary, card.find(card.primary_reasoning, "reasoning"))
+    return tuple(reason.rstrip(".") for each in sets if each for reason in each.mode_check.reasons)
 
 
 def _sentence(primary: SetCard | None, change: Difference | None, doubt: str | None) -> str:
@@ -113,7 +121,10 @@ def _sentence(primary: SetCard | None, change: Difference | None, doubt: str | N
         text = f"Judged by its reasoning alone, it goes along with {_count(primary, mode)}."
     elif len(arms) == 1:
         [mode] = arms
-        text = f"Measured {MODE_WORDS[mode]} only, it goes along with {_count(primary, mode)}."
+        check = "" if primary.mode_check.verified else " (not verified)"
+        return (
+            f"Measured {MODE_WORDS[mode]} only{check}: it goes along with {_count(primary, mode)}."
+        )
     elif change is None or change.lower is None:
         text = "No harmful request was scored in both modes, so there is no RIM score."
     else:
@@ -146,7 +157,9 @@ def _count(each: SetCard, mode: Mode) -> str:
     return f"{arm.events} of {arm.scored} {what}"
 
 
-def _certainty(change: Difference | None, doubt: str | None) -> Iterator[str]:
+def _certainty(
+    change: Difference | None, doubt: str | None, reasons: Sequence[str]
+) -> Iterator[str]:
     if change is None or change.value is None or change.lower is None or change.upper is None:
         return
     ends = interval(change.lower, change.upper)
@@ -155,12 +168,11 @@ def _certainty(change: Difference | None, doubt: str | None) -> Iterator[str]:
         f"RIM score {points(change.value)} points, {100 * change.level:g} % interval {ends} ({n}, {p_text(change.p_value)})."
     )
     if doubt:
-        yield "The interval holds only if that doubt is cleared."
+        why = f": {'; '.join(reasons)}" if reasons else ""
+        yield f"The interval holds only if that doubt is cleared{why}."
     elif change.significance == "includes_zero":
-        yield (
-            f"The interval includes 0: chance alone may have made this difference, and a rise of up to "
-            f"{change.upper:.1f} points remains possible."
-        )
+        rest = f"; a rise of up to {change.upper:.1f} points remains possible" * (change.upper > 0)
+        yield f"The interval includes 0, so this run shows neither a rise nor a fall{rest}."
     elif change.p_value is not None:
         often = 1 / max(change.p_value, 1 / _RARE)
         rarely = f"{'fewer than ' if change.p_value < 1 / _RARE else 'about '}1 in {often:,.0f}"
@@ -181,7 +193,9 @@ def _answer(card: Card, change: Difference | None, doubt: str | None) -> str:
         safer = " Thinking makes it safer on these prompts." if change.upper < 0 else ""
         return f"{head}: not shown.{safer}"
     if card.flag.flag == "no":
-        return f"{head}: no. Thinking makes it less safe, but also less able: it costs more than {loss}."
+        return (
+            f"{head}: no. Thinking makes it less safe, but also less able: it costs {loss} or more."
+        )
     accuracy = card.find(card.primary_reasoning, "reasoning")
     if accuracy is None or accuracy.figures.difference is None:
         return f"{head}: cannot tell. It is less safe with thinking, but no accuracy was measured."
@@ -216,7 +230,7 @@ def _limits(primary: SetCard | None) -> Iterator[str]:
     yield f"{_judge_limit(primary)}; {_missing(primary)}."
     sampling = {"equal": "", "recommended": ", the maker's sampling", "own": ", its own sampling"}
     yield (
-        f"They hold for {primary.dataset}{sampling.get(primary.sampling, '')} and this engine: other prompts, attacks or "
+        f"They hold for the set {primary.dataset}{sampling.get(primary.sampling, '')} on this engine: other prompts, attacks or "
         "settings may give others."
     )
     yield f"A {KIND_WORDS['harmful'].difference} near 0 is no certificate of safety: see the rates."

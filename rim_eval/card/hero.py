@@ -7,14 +7,15 @@ difference is not significant, or its modes are not verified. Colour and shape r
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
+from html import escape
 from math import atan2, ceil, degrees
 from textwrap import wrap
 from typing import Any, Final, NamedTuple
 
 from rim_eval import plots
-from rim_eval.card.finding import Finding
+from rim_eval.card.finding import Finding, GateVerdict
 from rim_eval.card.schema import Card
-from rim_eval.formatting import MODE_WORDS
+from rim_eval.formatting import MODE_WORDS, unbroken
 from rim_eval.model_names import own_name
 from rim_eval.plots import Ends, Spec, State
 from rim_eval.results.figures import Figures
@@ -23,11 +24,19 @@ WIDTH: Final = 600
 HEIGHT: Final = 315
 """Of the picture that is shown alone, in pixels; a link's preview has twice as many each way."""
 
+_MARGIN: Final = 20
+_FONT: Final = "Helvetica, Arial, Liberation Sans, sans-serif"
+_VERDICT_STATES: Final[dict[str, State]] = {
+    "pass": "better",
+    "fail": "worse",
+    "cannot tell": "not significant",
+}
+
 _GREY: Final = "#A9B4BF"
 _INK: Final = "#1B1F24"
 _SOFT: Final = "#525B65"
 _TO: Final = "\N{RIGHTWARDS ARROW}"
-_ON_TOP: Final[dict[str, Any]] = {"titleAngle": 0, "titleAlign": "left", "titleBaseline": "bottom", "titleX": -30, "titleY": -8}  # fmt: skip
+_ON_TOP: Final[dict[str, Any]] = {"titleAngle": 0, "titleAlign": "left", "titleBaseline": "bottom", "titleX": -24, "titleY": -8}  # fmt: skip
 """A title of the upright axis that is read without turning the head."""
 
 _EDGE: Final = 30
@@ -42,6 +51,11 @@ class Course(NamedTuple):
     accuracy: tuple[Ends, Ends] | None
     state: State
 
+    @property
+    def dashed(self) -> bool:
+        """Whether it shows nothing: the difference is not significant, or the modes are not verified."""
+        return self.state in ("not significant", "mode not verified")
+
 
 class Hero(NamedTuple):
     """What is drawn."""
@@ -55,10 +69,7 @@ class Hero(NamedTuple):
     def caption(self) -> str:
         """What the picture shows, in words."""
         grey = " Grey: other models." if self.others else ""
-        dashed = {
-            "not significant": " Dashed: the difference is not significant.",
-            "mode not verified": " Dashed: the modes are not verified.",
-        }.get(self.own.state, "")
+        dashed = " Dashed: no finding." if self.own.dashed else ""
         up = "Up is less safe, right is more able" if self.ability else "Right is less safe"
         return f"From without thinking (ring) to with thinking (arrow head). {up}; the thin lines are 95 % intervals.{dashed}{grey}"
 
@@ -102,39 +113,65 @@ def hero_spec(hero: Hero, width: int) -> Spec:
         hero: What is drawn.
         width: Width in pixels.
     """
-    inner = min(width - 76, 480)
-    height = round(inner * 0.62) if hero.ability else 56 + 48 * len(hero.others)
+    inner = min(width - 50, 480)
+    height = round(inner * (0.62 if width > plots.NARROW else 0.85))
+    if hero.ability is None:
+        height = 60 + 48 * len(hero.others)
     chart = _layers(hero, inner, height).properties(width=inner, height=height)
     return plots.altair_spec(chart)
 
 
-def social_spec(hero: Hero | None, found: Finding, verdict: str | None) -> Spec:
-    """Draw the picture that is shown alone: model, finding, certainty and verdict over the arrow.
+def picture_alone(hero: Hero | None, found: Finding, verdict: GateVerdict | None) -> str:
+    """Draw the picture that is shown alone, as SVG: in words on the left, the arrow on the right.
 
     Args:
         hero: What is drawn; None where there is nothing to draw.
         found: The head of the card.
         verdict: What a gate said, if one was asked.
+
+    Raises:
+        RimError: The renderer is not installed.
     """
-    alt = plots.import_altair()
-    said = (verdict or found.answer, *found.certainty)
-    lines = [line for sentence in said for line in wrap(_joined(sentence), 98)]
-    title = wrap(f"{found.name}: {found.sentence[0].lower()}{found.sentence[1:]}", 58)
-    over = 23 * len(title) + 16 * len(lines) + 22
-    head = alt.TitleParams(
-        title, fontSize=18, anchor="start", frame="bounds", offset=10, lineHeight=23, fontWeight="bold",
-        subtitle=lines, subtitleFontSize=12, subtitlePadding=6, subtitleLineHeight=16,
-    )  # fmt: skip
-    inner = WIDTH - 70, max(HEIGHT - over - 90, 60)
-    layers = _layers(hero, *inner) if hero else alt.Chart(plots.inline([{}])).mark_point(opacity=0)
-    spec = plots.altair_spec(layers.properties(width=WIDTH, height=HEIGHT, title=head))
-    fit = {"type": "fit", "contains": "padding"}
-    return spec | {"autosize": fit, "background": "#FFFFFF", "padding": 16}
+    said = verdict.sentence if verdict else found.answer
+    color = plots.state_color(found.state)
+    if verdict:
+        color = plots.state_color(_VERDICT_STATES[verdict.outcome])
+    blocks = [
+        (found.name, 15, "normal", _SOFT),
+        (found.sentence, 19 if len(found.sentence) < 90 else 16, "bold", _INK),
+        (said, 13, "bold", color),
+        *((sentence, 11, "normal", _SOFT) for sentence in found.certainty[:1]),
+        (", ".join(f"{name} {value}" for name, value in found.facts), 10, "normal", _SOFT),
+    ]
+    words = _column(blocks, 270 if hero else WIDTH - 2 * _MARGIN)
+    arrow = _beside(plots.svg_file(hero_spec(hero, WIDTH - 270 - 2 * _MARGIN))) if hero else ""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}">'
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#FFFFFF"/>{words}{arrow}</svg>\n'
+    )
 
 
-def _joined(sentence: str) -> str:
-    """Let no line break divide `p < 0.0001`."""
-    return re.sub(r" ([=<]) ", "\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}", sentence)
+def _column(blocks: Sequence[tuple[str, int, str, str]], width: int) -> str:
+    """Lines of text under each other, as far as there is room; a letter is taken to be half of its size wide."""
+    lines, y = [], 18
+    for text, size, weight, color in blocks:
+        y += round(0.5 * size)
+        rows = wrap(unbroken(text), round(width / (size * (0.57 if weight == "bold" else 0.53))))
+        if y + round(1.28 * size) * len(rows) > HEIGHT - 8:
+            break
+        for row in rows:
+            y += round(1.28 * size)
+            look = f'font-family="{_FONT}" font-size="{size}" font-weight="{weight}" fill="{color}"'
+            lines.append(f'<text x="{_MARGIN}" y="{y}" {look}>{escape(row)}</text>')
+    return "".join(lines)
+
+
+def _beside(svg: str) -> str:
+    """Put a picture at the right edge, in the middle of the height."""
+    sizes = dict(re.findall(r'(width|height)="([\d.]+)"', svg[: svg.index(">")]))
+    x = WIDTH - _MARGIN / 2 - float(sizes["width"])
+    y = (HEIGHT - float(sizes["height"])) / 2
+    return svg.replace("<svg ", f'<svg x="{x:g}" y="{y:g}" ', 1)
 
 
 def _course(card: Card, like: Card, ability: str | None, state: State) -> Course | None:
@@ -203,7 +240,7 @@ def _arrow(points: Any, course: Course, slope: float, own: bool, x: Any, y: Any)
     """Intervals, shaft, ring and head of one arrow."""
     alt = plots.import_altair()
     color = plots.state_color(course.state) if own else _GREY
-    dashed = own and course.state in ("not significant", "mode not verified")
+    dashed = own and course.dashed
     (tail, head) = points
     crosses = [
         rule

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rim_eval import plots
 from rim_eval.card import tables
 from rim_eval.card.finding import Finding, GateVerdict, finding
-from rim_eval.card.hero import hero_of, social_spec
+from rim_eval.card.hero import hero_of, picture_alone
 from rim_eval.card.labels import label_headline
 from rim_eval.card.noise import bottleneck_sentence
 from rim_eval.card.schema import Card, MechanismsCard, SetCard
@@ -19,14 +19,13 @@ from rim_eval.formatting import (
     KIND_WORDS,
     MODE_WORDS,
     percent_of,
+    unbroken,
 )
 from rim_eval.results.figures import Figures
 from rim_eval.thinking import MODE_DOSES
 from rim_eval.types import PROMPT_KINDS, Mode
 
 _TEMPLATES: Final = Path(__file__).parent
-_UNBROKEN: Final = re.compile(r"\([^()]{1,24}\)|p [=<] |\d %")
-"""Parts of a table's cell that no line break may divide."""
 _MARKDOWN_SIGNS: Final = re.compile(r"([\\`*_\[\]|~#!])")
 Picture = tuple[str, plots.Figure]
 """A heading and what is under it."""
@@ -95,8 +94,8 @@ def card_pictures(
     """
     found = finding(card)
     hero = hero_of(card, found.state, others)
-    spec = social_spec(hero, found, verdict.sentence if verdict else None)
-    return plots.svg_file(spec), plots.png_file(spec, scale=2)
+    svg = picture_alone(hero, found, verdict)
+    return svg, plots.png_file(svg, scale=2)
 
 
 def inside_html(section: MechanismsCard, inside_pictures: Sequence[Picture] = ()) -> str:
@@ -149,7 +148,7 @@ def render_page(template: Path, **values: Any) -> str:
         values: What it names.
     """
     folders = [template.parent, _TEMPLATES]
-    environment = page_environment(folders, {"tight": _unbreakable}, trim_blocks=False)
+    environment = page_environment(folders, {"tight": unbroken}, trim_blocks=False)
     return environment.get_template(template.name).render(**values)
 
 
@@ -251,11 +250,6 @@ def _inside_values(section: MechanismsCard | None) -> dict[str, Any]:
     return {"inside": section, "inside_findings": findings, "inside_grids": grids}
 
 
-def _unbreakable(text: str) -> str:
-    """Let a table's cell break between figures and not inside them."""
-    return _UNBROKEN.sub(lambda part: part[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
-
-
 def _escape_code(text: str) -> str:
     """Escape a command in a fenced block: it cannot end the block."""
     return text.replace("```", "` ` `")
@@ -351,7 +345,7 @@ def _categories(each: SetCard) -> Iterator[Picture]:
     rows = sorted((row for row in drawn if row is not None), key=lambda row: -row.value)
     if len(rows) > 1:
         small = len(changes) - len(rows)
-        values = {"dataset": each.dataset, "small": small, "least": LEAST_DRAWN}
+        values: dict[str, Any] = {"dataset": each.dataset, "small": small, "least": LEAST_DRAWN}
         yield _picture("category_changes", partial(plots.forest, rows), remark=small > 0, **values)
 
 
