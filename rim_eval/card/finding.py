@@ -43,7 +43,7 @@ class GateVerdict(NamedTuple):
         if self.outcome == "pass":
             return f"Pass: it keeps {_all_of(n)} of {self.rules}."
         if self.outcome == "fail":
-            return f"Fail: it breaks {here} of {n} limits of {self.rules}."
+            return f"Fail: it breaks {f'{here} of {n} limits' if n > 1 else 'the limit'} of {self.rules}."
         undecided = sum(outcome != "pass" for outcome, _ in self.limits)
         return (
             f"Cannot tell: {undecided} of {n} limits of {self.rules} cannot be decided by this run."

@@ -282,7 +282,7 @@ def _words(points: Any, course: Course, own: bool) -> list[_Word]:
     tail, head = ((across[0], up[0]) for across, up in points)
     rises = head[1] >= tail[1]
     if not own:
-        return [_Word(*head, course.label, not rises, own)]
+        return [_Word(*head, course.label, head[1] <= tail[1], own)]
     return [
         _Word(*head, MODE_WORDS["think"], rises, own),
         _Word(*tail, MODE_WORDS["no_think"], not rises, own),
@@ -290,7 +290,7 @@ def _words(points: Any, course: Course, own: bool) -> list[_Word]:
 
 
 def _place(words: Sequence[_Word], across: Any, up: Any, width: int, height: int) -> list[dict[str, Any]]:  # fmt: skip
-    """Where the words stand; a name that would lie on others is left out.
+    """Where the words stand; a name that would lie on others takes the other side, or is left out.
 
     Args:
         words: In the order of their importance.
@@ -302,15 +302,17 @@ def _place(words: Sequence[_Word], across: Any, up: Any, width: int, height: int
     boxes: list[tuple[float, float, float]] = []
     placed = []
     for word in words:
-        left = (word.x - across[0]) / (across[1] - across[0])
-        top = height * (1 - (word.y - up[0]) / (up[1] - up[0])) + (-18 if word.above else 20)
-        align = "left" if left < 0.25 else "right" if left > 0.75 else "center"
-        wide = 7.5 * len(word.text)
-        start = left * width - wide * {"left": 0.0, "center": 0.5, "right": 1.0}[align]
-        hits = (abs(top - t) < 15 and start < e and s < start + wide for t, s, e in boxes)
-        if word.own or not any(hits):
-            boxes.append((top, start, start + wide))
-            placed.append(word._asdict() | {"align": align})
+        for each in (word,) if word.own else (word, word._replace(above=not word.above)):
+            left = (each.x - across[0]) / (across[1] - across[0])
+            top = height * (1 - (each.y - up[0]) / (up[1] - up[0])) + (-18 if each.above else 20)
+            align = "left" if left < 0.25 else "right" if left > 0.75 else "center"
+            wide = 7.5 * len(each.text)
+            start = left * width - wide * {"left": 0.0, "center": 0.5, "right": 1.0}[align]
+            hits = (abs(top - t) < 15 and start < e and s < start + wide for t, s, e in boxes)
+            if each.own or not any(hits):
+                boxes.append((top, start, start + wide))
+                placed.append(each._asdict() | {"align": align})
+                break
     return placed
 
 

@@ -18,7 +18,9 @@ from rim_eval.card.schema import Card, MechanismsCard, SetCard
 from rim_eval.formatting import (
     KIND_WORDS,
     MODE_WORDS,
+    interval,
     percent_of,
+    points,
     unbroken,
 )
 from rim_eval.results.figures import Figures
@@ -50,7 +52,7 @@ def card_html(
     *,
     verdict: GateVerdict | None = None,
     others: Sequence[Card] = (),
-    url: str = "",
+    preview: str | None = None,
 ) -> str:
     """Render one self-contained page.
 
@@ -60,7 +62,7 @@ def card_html(
             that section's figures, but not all that is drawn.
         verdict: What a gate said of the card.
         others: Cards of other models, grey in the first picture.
-        url: Address of the folder that the page will be in, for the preview that links to it show.
+        preview: Address of the picture that links to the page show, from the page or in full; None: there is none.
 
     Raises:
         RimError: The renderer of the pictures is not installed.
@@ -72,7 +74,7 @@ def card_html(
         "sections": tuple(_sections(card)),
         "doses": tuple(_dose_curves(card)),
         "inside_pictures": inside_pictures,
-        "preview": f"{url.rstrip('/')}/card.png" if url else "card.png",
+        "preview": preview,
         "other_rows": tuple(tables.short_rows(card, primary=False)),
     }
     return render_page(
@@ -183,18 +185,18 @@ def escape_markdown(text: str) -> str:
 
 
 def all_sets_picture(card: Card) -> plots.Figure | None:
-    """Draw the change with thinking on every set; None where fewer than two sets have one.
+    """Draw the change with thinking on every set; None where no set has one.
 
     Raises:
         RimError: The renderer is not installed.
     """
-    sets = (each for kind in PROMPT_KINDS for each in card.of_kind(kind))
-    drawn = [
-        _forest_row(KIND_WORDS[each.kind].difference, each.dataset, each, each.figures)
-        for each in sets
-    ]
-    rows = [row for row in drawn if row is not None]
-    return _picture("every_set", partial(plots.forest, rows))[1] if len(rows) > 1 else None
+    rows, table = [], []
+    for each in (each for kind in PROMPT_KINDS for each in card.of_kind(kind)):
+        row = _forest_row(KIND_WORDS[each.kind].difference, each.dataset, each, each.figures)
+        if row and (change := each.figures.difference):
+            rows.append(row)
+            table.append((each.dataset, points(row.value), interval(row.lower, row.upper), change.n_pairs))  # fmt: skip
+    return _picture("every_set", partial(plots.forest, rows), table)[1] if rows else None
 
 
 def _card_values(card: Card, found: Finding, verdict: GateVerdict | None) -> dict[str, Any]:
@@ -258,8 +260,10 @@ def _escape_code(text: str) -> str:
 
 def _sections(card: Card) -> Iterator[Section]:
     """What is folded: every figure, then each set in detail; a picture stands over the table of its figures."""
-    every_set = all_sets_picture(card)
-    pictures = ((tables.TEXTS["every_set"].title, every_set),) if every_set else ()
+    every_set = all_sets_picture(card) if len(card.sets) > 1 else None
+    # Without its table: every figure stands below in full.
+    drawn_sets = [every_set._replace(head=(), rows=())] if every_set else []
+    pictures = tuple((tables.TEXTS["every_set"].title, each) for each in drawn_sets)
     grids = (*tables.figure_grids(card), *([tables.gaps_grid(card)] if card.gaps else []))
     yield Section("Every figure, with its interval and test", pictures, grids)
     for each in card.sets:

@@ -234,6 +234,7 @@ def write_card(
     """
     from rim_eval.card import card_html, card_json, card_markdown, card_pictures, card_summary
 
+    preview = f"{url.rstrip('/')}/card.png" if url else "card.png"
     svg, png = card_pictures(card, verdict, others)
     write_whole(
         {
@@ -243,7 +244,7 @@ def write_card(
             folder / "card.svg": svg,
             folder / "card.png": png,
             folder / "card.html": card_html(
-                card, pictures, verdict=verdict, others=others, url=url
+                card, pictures, verdict=verdict, others=others, preview=preview
             ),
         }
     )

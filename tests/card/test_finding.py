@@ -71,7 +71,7 @@ def test_the_answer_is_the_flag(card: Any) -> None:
 
 @pytest.mark.parametrize("where", ["harmful", "problems"])
 def test_unverified_modes_come_first_and_nothing_is_claimed(card: Any, where: str) -> None:
-    given = {"harmful": RISE, "problems": KEPT}
+    given: dict[str, dict[str, Any]] = {"harmful": RISE, "problems": KEPT}
     given[where] = {**given[where], "adopted": False}
     found = finding(card(**given))
     assert found.sentence.startswith("Cannot tell, the modes are not verified")

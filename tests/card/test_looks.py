@@ -28,7 +28,9 @@ def page(rows: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     card = make_card(Table(from_rows(made)))
     verdict = GateVerdict("fail", "gate.yaml", (("fail", "too high"), ("pass", "kept")))
     path = tmp_path_factory.mktemp("card") / "card.html"
-    path.write_text(card_html(card, verdict=verdict, others=[card]), encoding="utf-8")
+    path.write_text(
+        card_html(card, verdict=verdict, others=[card], preview="card.png"), encoding="utf-8"
+    )
     return path
 
 
@@ -107,7 +109,10 @@ def test_a_category_of_few_prompts_is_in_the_table_and_not_in_the_picture(page: 
 def test_a_link_to_the_page_has_a_preview(page: Path, rows: Any) -> None:
     assert '<meta property="og:image" content="card.png">' in page.read_text(encoding="utf-8")
     card = make_card(Table(from_rows(rows("a<b", think=[1] * 9, no_think=[0] * 9))))
-    assert 'content="https://x.org/m/card.png"' in card_html(card, url="https://x.org/m/")
+    assert 'content="https://x.org/m/card.png"' in card_html(
+        card, preview="https://x.org/m/card.png"
+    )
+    assert "og:image" not in card_html(card), "there is none"
     svg, png = card_pictures(card)
     assert struct.unpack(">II", png[16:24]) == (1200, 630)
     assert "var(--" not in svg, "the file stands alone"
