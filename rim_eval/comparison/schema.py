@@ -1,17 +1,26 @@
 """What a comparison holds: every model's own figures, and its differences from the named reference."""
 
-from typing import Final, Literal
+from html import escape
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import Field, NonNegativeInt
 
 from rim_eval.card import Figures
+from rim_eval.results.frame import figure_frame, figure_rows
 from rim_eval.statistics import RandomEffects, Significance, significance
 from rim_eval.types import ArmKind, FiniteModel, PromptKind
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Quantity = Literal["no_think", "think", "change"]
 """What two models are compared in: the rate in either mode, and the change that thinking brings."""
 
 QUANTITIES: Final[tuple[Quantity, ...]] = ("no_think", "think", "change")
+
+
+def _one_decimal(value: float) -> str:
+    return f"{value:.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 class PointsEstimate(FiniteModel):
@@ -119,3 +128,22 @@ class Comparison(FiniteModel):
     families: tuple[FamilyOverSets, ...] = ()
     remarks: tuple[str, ...] = ()
     """What a reader must know: budgets that differ, sets that only some models were run on."""
+
+    @property
+    def frame(self) -> "pd.DataFrame":
+        """One row a set, model and figure: rates in percent by mode, and the change with thinking in points."""
+        return figure_frame(
+            row
+            for each in self.sets
+            for model in each.rows
+            for row in figure_rows(
+                model.model, each.dataset, each.kind, model.figures, verified=model.verified
+            )
+        )
+
+    def _repr_html_(self) -> str:
+        """The figures of all models, for notebooks."""
+        remarks = "".join(f"<li>{escape(remark)}</li>" for remark in self.remarks)
+        figures: str = self.frame.drop(columns="p_value").to_html(index=False, float_format=_one_decimal, na_rep="")  # fmt: skip
+        head = f"<p><b>{len(self.models)} models, reference {escape(self.reference)}</b></p>"
+        return f"<div>{head}<ul>{remarks}</ul>{figures}</div>"
