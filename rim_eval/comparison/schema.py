@@ -1,5 +1,6 @@
-"""What a comparison holds: every model's own figures, and its differences from the named reference."""
+"""What a comparison holds of each set: every model's own figures, and its differences from the named reference."""
 
+from collections.abc import Iterable
 from typing import Final, Literal
 
 from pydantic import Field, NonNegativeInt
@@ -49,6 +50,13 @@ class ModelDifference(PointsEstimate):
     n_left_out: NonNegativeInt
     """Prompts of either model that are not among the compared ones."""
 
+    @property
+    def corrected(self) -> Significance:
+        """What it shows among all comparisons of its set and quantity: Holm's p value has to agree with the interval."""
+        if self.p_holm is not None and self.p_holm > 1 - self.level:
+            return "includes_zero"
+        return self.significance
+
 
 class FamilyMean(PointsEstimate):
     """The mean change with thinking over the models of a family, on the prompts that all share.
@@ -90,6 +98,10 @@ class ModelRow(FiniteModel):
     against: tuple[ModelDifference, ...] = ()
     """Differences from the reference; empty for the reference itself."""
 
+    def difference(self, quantity: Quantity) -> ModelDifference | None:
+        """The difference from the reference in one quantity; None where there is none."""
+        return next((each for each in self.against if each.quantity == quantity), None)
+
 
 class SetComparison(FiniteModel):
     """All models on one set and kind."""
@@ -100,22 +112,21 @@ class SetComparison(FiniteModel):
     rows: tuple[ModelRow, ...]
     families: tuple[FamilyMean, ...] = ()
 
+    def row(self, model: str) -> ModelRow | None:
+        """The row of one model; None where the set was not run on it."""
+        return next((row for row in self.rows if row.model == model), None)
 
-class Comparison(FiniteModel):
-    """Models against a named reference."""
 
-    schema_version: Literal[1] = 1
-    rim_eval: str
-    """Version of rim_eval."""
-    reference: str
-    """Model that every difference between models is from; the mode's reference is `no_think`."""
-    level: float
-    series: bool = False
-    """Whether the models are checkpoints in order of training."""
-    paired: bool = True
-    """Whether differences between models are paired prompt by prompt; those between modes always are."""
-    models: tuple[str, ...]
-    sets: tuple[SetComparison, ...]
-    families: tuple[FamilyOverSets, ...] = ()
-    remarks: tuple[str, ...] = ()
-    """What a reader must know: budgets that differ, sets that only some models were run on."""
+def headline_set(sets: Iterable[SetComparison], primary: str | None) -> SetComparison | None:
+    """The set that a comparison's finding is about: never chosen by its result.
+
+    Args:
+        sets: Harmful ones first.
+        primary: Name of the reference's primary set.
+
+    Returns:
+        The primary set where another model has it too, else the first one where models are compared, else the first one.
+    """
+    ordered = sorted(sets, key=lambda each: (each.kind, each.dataset) != ("harmful", primary))
+    compared = (each for each in ordered if any(row.against for row in each.rows))
+    return next(compared, next(iter(ordered), None))
