@@ -66,6 +66,10 @@ class Browser:
         """The value that a script returns."""
         return self._ask("POST", "execute/sync", {"script": script, "args": list(values)})
 
+    def run_async(self, script: str, *values: Any) -> Any:
+        """The value with which a script calls its last argument."""
+        return self._ask("POST", "execute/async", {"script": script, "args": list(values)})
+
     def press(self, keys: str) -> None:
         """Press keys one after the other, each once; named ones are `KEYS`' characters."""
         strokes = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
@@ -87,6 +91,12 @@ class Browser:
         """Give the page a width, also one that no window can have, as a phone does."""
         metrics = {"width": pixels, "height": height, "deviceScaleFactor": 1, "mobile": False}
         body = {"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics}
+        self._ask("POST", "goog/cdp/execute", body)
+
+    def dark(self, on: bool = True) -> None:
+        """Say that the reader prefers dark pages, or light ones."""
+        features = [{"name": "prefers-color-scheme", "value": "dark" if on else "light"}]
+        body = {"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}}
         self._ask("POST", "goog/cdp/execute", body)
 
     def console(self) -> list[str]:

@@ -44,6 +44,9 @@ LEGEND: Final[dict[str, Any]] = {"title": None, **_LOOK["legend"]}
 _MODE_NAMES: Final[dict[Mode, str]] = {"no_think": "no thinking", "think": "thinking"}
 _DASHED: Final[dict[str, Any]] = {"color": "#333", "strokeDash": [4, 3]}
 
+_COLOUR: Final = re.compile(r'(?<=")(#[0-9A-Fa-f]{3}|#[0-9A-Fa-f]{6}|black|white)(?=")')
+_COLOUR_WORDS: Final = {"black": "#000000", "white": "#FFFFFF"}
+
 _ARROW_HEAD: Final = "M0,-1L0.55,0.7L0,0.35L-0.55,0.7Z"
 """Points up; a triangle of equal sides would not show where it points."""
 
@@ -164,9 +167,10 @@ def figure(
 
 
 def svg(spec: Spec, *, hidden: bool = True) -> str:
-    """Render a specification to one `<svg>` element, which needs no script and no network.
+    """Render a specification to one `<svg>` element of a page, which needs no script and no network.
 
-    Roles and labels of single marks, which would be read out one by one, are dropped.
+    Roles and labels of single marks, which would be read out one by one, are dropped. Colours with a token take the
+    page's, so that a dark page has a picture that can be read.
 
     Args:
         spec: The specification.
@@ -175,10 +179,41 @@ def svg(spec: Spec, *, hidden: bool = True) -> str:
     Raises:
         RimError: vl-convert is not installed.
     """
-    drawn = _import("vl_convert").vegalite_to_svg(spec)
-    text = re.sub(r' (aria-[a-z]+|role)="[^"]*"', "", drawn)
+    text = _COLOUR.sub(lambda colour: _page_colour(colour[1]), svg_file(spec))
     attributes = 'aria-hidden="true" focusable="false" ' if hidden else ""
     return text.replace("<svg ", f"<svg {attributes}", 1)
+
+
+def svg_file(spec: Spec) -> str:
+    """Render a specification to SVG that stands alone, with colours of its own.
+
+    Raises:
+        RimError: vl-convert is not installed.
+    """
+    drawn: str = _import("vl_convert").vegalite_to_svg(spec)
+    return re.sub(r' (aria-[a-z]+|role)="[^"]*"', "", drawn)
+
+
+def png_file(spec: Spec, scale: float = 1) -> bytes:
+    """Render a specification to PNG.
+
+    Args:
+        spec: The specification.
+        scale: Pixels of the file for each pixel of the specification.
+
+    Raises:
+        RimError: vl-convert is not installed.
+    """
+    drawn: bytes = _import("vl_convert").vegalite_to_png(spec, scale=scale)
+    return drawn
+
+
+def _page_colour(colour: str) -> str:
+    """A colour as a page writes it: its token with itself behind it, or itself where it has none."""
+    plain = _COLOUR_WORDS.get(colour, colour).upper()
+    plain = "#" + "".join(2 * digit for digit in plain[1:]) if len(plain) == 4 else plain
+    token = _LOOK["tokens"].get(plain)
+    return f"var(--{token},{plain})" if token else colour
 
 
 def altair_spec(chart: "alt.TopLevelMixin") -> Spec:
@@ -543,6 +578,7 @@ def rates(
     title: str,
     versus: str,
     level: float | None = None,
+    legend: bool = True,
 ) -> Spec:
     """Rates without thinking and with, a line a model, from a hollow mark to a filled one.
 
@@ -554,6 +590,7 @@ def rates(
         title: Title of the axis.
         versus: What is worse or better, for the legend: `than the reference`.
         level: Where to draw a dashed line, percent: the reference's rate.
+        legend: Whether to explain the colours; not under a picture that does.
     """
     alt = import_altair()
     inner, narrow = width - 24, width < NARROW
@@ -561,6 +598,8 @@ def rates(
     x = {"title": title, "scale": alt.Scale(domain=across), "axis": alt.Axis(tickCount=5)}
     scale = alt.Scale(domain=[-0.72, len(models) - 0.4], nice=False, reverse=True)
     color, shape = _state_scales({each.state for each in models if each.state}, versus)
+    if not legend:
+        color, shape = color.legend(None), shape.legend(None)
     letters = round((inner - (50 if narrow else 190)) / 7.4)
     base = alt.Chart(inline([_rates_row(i, each, versus, letters, narrow=narrow) for i, each in enumerate(models)]))  # fmt: skip
     base = base.encode(y=alt.Y("index:Q", scale=scale, axis=None))
@@ -568,7 +607,7 @@ def rates(
     at, shown = alt.X("think:Q", **x), {"filled": True, "size": 110, "opacity": 1}
     ink = alt.value(_DASHED["color"])
     layers = [
-        *([reference_line(x=level)] if level is not None else []),
+        *([_level_line(models, level).encode(x=alt.X("x:Q", **x), y=alt.Y("index:Q", scale=scale, axis=None))] if level is not None else []),
         *(
             part.mark_rule(strokeWidth=7, opacity=0.22).encode(alt.X(f"{mode}_low:Q", **x), x2=f"{mode}_high:Q", color=look)
             for part, look in ((other, color), (reference, ink)) for mode in ("no_think", "think")
@@ -583,6 +622,13 @@ def rates(
         base.mark_text(align="right", fontSize=13, dy=-17, fontWeight="bold").encode(x=alt.value(inner), text="note:N"),
     ]  # fmt: skip
     return altair_spec(alt.layer(*layers).properties(width=inner, height=_BAND * len(models)))
+
+
+def _level_line(models: Sequence[ModelRates], level: float) -> Any:
+    """A dashed line at a rate beside each model's marks, with gaps where the names are."""
+    alt = import_altair()
+    ends = [{"index": i - 0.2, "end": i + 0.3, "x": level} for i in range(len(models))]
+    return alt.Chart(inline(ends)).mark_rule(**_DASHED).encode(y2="end:Q")
 
 
 def _rates_row(

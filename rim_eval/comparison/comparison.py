@@ -5,7 +5,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from rim_eval.comparison.finding import Finding, find
-from rim_eval.comparison.pictures import rates_picture
+from rim_eval.comparison.pictures import picture_order, rates_picture
 from rim_eval.comparison.schema import FamilyOverSets, SetComparison, headline_set
 from rim_eval.comparison.tables import HEAD, own_rows
 from rim_eval.errors import RimError
@@ -93,7 +93,7 @@ class Comparison(FiniteModel):
     def _image(self, each: SetComparison) -> str:
         """The picture of a set; nothing where the renderer is not installed."""
         try:
-            picture = rates_picture(each, self.reference)
+            picture = rates_picture(each, self.reference, order=picture_order(each, self.reference))
         except RimError:
             return ""
         if picture is None:

@@ -62,7 +62,7 @@ def find(each: SetComparison | None, reference: str, *, paired: bool) -> Finding
         details = _one_details(each, others, quantity, reference)
     else:
         sentence = _many(each, others, quantity, reference, paired=paired)
-        details = _many_details(each, others, quantity)
+        details = _many_details(each, others, quantity, paired=paired)
     return Finding(sentence, tuple(details))
 
 
@@ -128,24 +128,20 @@ def _many(
     paired: bool,
 ) -> str:
     """Counts of both directions, and the largest difference that is shown."""
-    compared = _compared(each, others, quantity)
+    compared = _compared(each, [other for other in others if other.verified], quantity)
     shown = [found for found in compared if found.state in ("worse", "better")]
     worse = [found for found in shown if found.state == "worse"]
     largest = max(worse or shown or compared, key=lambda found: abs(found.difference.value))
     if shown:
-        verb = "is" if len(worse) == 1 else "are"
-        counts = f"{len(worse)} of {len(others)} models {verb} worse than {reference}, {len(shown) - len(worse)} better"
-        word = "most"
+        counts = f"{_count(len(worse), f' of {len(others)} models')} worse than {reference} and {_count(len(shown) - len(worse))} better"
+        word = "most of all"
     else:
         counts = f"none of {len(others)} models is shown to differ from {reference}"
-        word = "largest difference"
+        word = "the largest difference is that of"
     unverified = sum(not other.verified for other in others)
     left = f", {unverified} not verified" if unverified else ""
-    how = (
-        "corrected for several models" if paired else "not paired, not corrected for several models"
-    )
-    figure = _figure(each, largest.difference, each.dataset)
-    return f"{_WHERE[quantity]}, {counts}{left}, {how}; {word}: {largest.model}, {figure}."
+    figure = _figure(each, largest.difference, each.dataset, *([] if paired else ["not paired"]))
+    return f"{_WHERE[quantity]}, {counts}{left}; {word} {largest.model}: {figure}."
 
 
 def _one_details(
@@ -161,13 +157,17 @@ def _one_details(
 
 
 def _many_details(
-    each: SetComparison, others: Sequence[ModelRow], quantity: Quantity
+    each: SetComparison, others: Sequence[ModelRow], quantity: Quantity, *, paired: bool
 ) -> Iterator[str]:
     for other in _other_quantities(quantity):
         states = [found.state for found in _compared(each, others, other)]
         if states:
             counts = f"{states.count('worse')} worse, {states.count('better')} better, {states.count('not significant')} not shown to differ"
             yield f"{_WHERE[other]}: {counts}."
+    if paired:
+        yield f"Each count is corrected for {len(others)} comparisons (Holm); the intervals are not."
+    else:
+        yield f"Cards have no test: nothing is corrected for {len(others)} comparisons, so some may differ by chance."
 
 
 def _other_quantities(quantity: Quantity) -> Iterator[Quantity]:
@@ -183,3 +183,7 @@ def _figure(each: SetComparison, found: ModelDifference | Difference, *details: 
     unit = f" points of {KIND_WORDS[each.kind].rate.lower()}"
     ends = (found.value, found.lower, found.upper)
     return figure_text(*ends, *details, form=points, unit=unit, level=found.level)
+
+
+def _count(n: int, of: str = "") -> str:
+    return f"{n or 'none'}{of} {'is' if n < 2 else 'are'}"

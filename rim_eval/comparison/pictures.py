@@ -14,18 +14,23 @@ from rim_eval.comparison.tables import (
 from rim_eval.formatting import KIND_WORDS, MODE_WORDS, estimate, interval, percent, points
 
 
-def rates_picture(each: SetComparison, reference: str) -> plots.Figure | None:
-    """Draw the rates of all models on a set, the reference first; None where no model has one.
+def rates_picture(
+    each: SetComparison, reference: str, *, order: Sequence[str] = (), first: bool = True
+) -> plots.Figure | None:
+    """Draw the rates of all models on a set; None where no model has one.
 
     Args:
         each: The set.
         reference: Name of the reference.
+        order: Models in the order to show them in; others follow.
+        first: Whether the picture is the first of its page and explains how it is drawn.
 
     Raises:
         RimError: The renderer is not installed.
     """
     quantity, alone = headline_quantity(each), not any(row.against for row in each.rows)
-    ordered = sorted(each.rows, key=lambda row: row.model != reference)
+    place = {model: index for index, model in enumerate(order)}
+    ordered = sorted(each.rows, key=lambda row: place.get(row.model, len(place)))
     models = [_model_rates(each, row, reference) for row in ordered]
     models = [model for model in models if model.no_think or model.think]
     if not models:
@@ -33,19 +38,36 @@ def rates_picture(each: SetComparison, reference: str) -> plots.Figure | None:
     words = KIND_WORDS[each.kind]
     base = None if alone else each.row(reference)
     line = base.figures.rate("no_think" if quantity == "no_think" else "think") if base else None
-    caption = f"{words.rate}: {words.means}. Hollow: without thinking; filled: with; wide bars: 95 % intervals."
-    if line:
+    caption = f"{words.means[0].upper()}{words.means[1:]}."
+    if first:
+        caption += " Hollow: without thinking; filled: with; wide bars: 95 % intervals."
+    if line and first:
         mode = MODE_WORDS["no_think" if quantity == "no_think" else "think"]
-        caption += f" Dashed: {reference} {mode}. Figures: {QUANTITY_WORDS[quantity]}, minus {reference}, points."
+        caption += f" Dashed: {reference} {mode}. Figures: {QUANTITY_WORDS[quantity]}, minus {reference}, in points."
     level = 100 * line.value if line and line.value is not None else None
     versus = "with thinking" if alone else VERSUS
     title = f"{words.rate.lower()}, %"
     head = ("model", "mode", words.rate.lower(), "95 % interval", "n")
 
     def draw(width: int) -> plots.Spec:
-        return plots.rates(models, width, title=title, versus=versus, level=level)
+        return plots.rates(models, width, title=title, versus=versus, level=level, legend=first)
 
     return plots.figure(draw, caption, head, list(_rate_table(ordered)))
+
+
+def picture_order(each: SetComparison | None, reference: str) -> list[str]:
+    """Models in the order of a page's pictures: the reference, then by their difference from it, the worst first.
+
+    Args:
+        each: The set of the finding.
+        reference: Name of the reference.
+    """
+    if each is None:
+        return []
+    quantity, sign = headline_quantity(each), 1 if each.kind == "reasoning" else -1
+    found = {row.model: row.difference(quantity) for row in each.rows}
+    values = {model: sign * difference.value for model, difference in found.items() if difference}
+    return [reference, *sorted(values, key=lambda model: values[model])]
 
 
 def _model_rates(each: SetComparison, row: ModelRow, reference: str) -> plots.ModelRates:

@@ -17,7 +17,12 @@ from rim_eval.comparison.family_render import (
     over_sets_rows,
     over_sets_title,
 )
-from rim_eval.comparison.pictures import forest_picture, rates_picture, training_pictures
+from rim_eval.comparison.pictures import (
+    forest_picture,
+    picture_order,
+    rates_picture,
+    training_pictures,
+)
 from rim_eval.comparison.schema import SetComparison
 from rim_eval.comparison.tables import (
     AGAINST_HEAD,
@@ -114,7 +119,8 @@ def _picture(each: SetComparison, comparison: Comparison) -> plots.Figure | None
     """A set's picture: rates over training for checkpoints, else a line a model."""
     if comparison.series:
         return next((figure for _, figure in training_pictures([each])), None)
-    return rates_picture(each, comparison.reference)
+    first, order = each is comparison.headline, picture_order(comparison.headline, comparison.reference)  # fmt: skip
+    return rates_picture(each, comparison.reference, order=order, first=first)
 
 
 def _grids(each: SetComparison, comparison: Comparison) -> list[Grid]:
