@@ -11,7 +11,6 @@ from rim_eval import plots
 from rim_eval.comparison.schema import ModelDifference, ModelRow, Quantity, SetComparison
 from rim_eval.formatting import KIND_WORDS, figure_text, points
 from rim_eval.plots import State
-from rim_eval.results.rates import Difference
 
 _WHERE: Final[dict[Quantity, str]] = {
     "think": "With thinking",
@@ -105,7 +104,7 @@ def _alone(each: SetComparison, row: ModelRow) -> str:
             f"{row.model}: one mode was scored on {each.dataset}, so there is nothing to compare."
         )
     state = plots.state_of(each.kind, change.significance)
-    figure = _figure(each, change, each.dataset)
+    figure = _write(each, change.estimate, change.level, each.dataset)
     if state in ("worse", "better"):
         return f"{row.model} is {state} with thinking than without: {figure}."
     return f"No change with thinking is shown for {row.model}: {figure}."
@@ -179,10 +178,15 @@ def _not_verified(each: SetComparison, models: Sequence[str]) -> str:
     return f"Nothing is shown on {each.dataset}: the modes of {listed} are not verified."
 
 
-def _figure(each: SetComparison, found: ModelDifference | Difference, *details: str) -> str:
+def _figure(each: SetComparison, found: ModelDifference, *details: str) -> str:
+    return _write(each, (found.value, found.lower, found.upper), found.level, *details)
+
+
+def _write(
+    each: SetComparison, ends: tuple[float, float, float], level: float, *details: str
+) -> str:
     unit = f" points of {KIND_WORDS[each.kind].rate.lower()}"
-    ends = (found.value, found.lower, found.upper)
-    return figure_text(*ends, *details, form=points, unit=unit, level=found.level)
+    return figure_text(*ends, *details, form=points, unit=unit, level=level)
 
 
 def _count(n: int, of: str = "") -> str:

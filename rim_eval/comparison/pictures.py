@@ -43,7 +43,7 @@ def rates_picture(
         caption += " Hollow: without thinking; filled: with; wide bars: 95 % intervals."
     if line and first:
         mode = MODE_WORDS["no_think" if quantity == "no_think" else "think"]
-        caption += f" Dashed: {reference} {mode}. Figures: {QUANTITY_WORDS[quantity]}, minus {reference}, in points."
+        caption += f" Dashed: {reference} {mode}. At the right: {QUANTITY_WORDS[quantity]}, minus {reference}, in points."
     level = 100 * line.value if line and line.value is not None else None
     versus = "with thinking" if alone else VERSUS
     title = f"{words.rate.lower()}, %"
@@ -72,19 +72,22 @@ def picture_order(each: SetComparison | None, reference: str) -> list[str]:
 
 def _model_rates(each: SetComparison, row: ModelRow, reference: str) -> plots.ModelRates:
     """A model's line: its rates, and the difference that the finding is about; of one model alone, its own change."""
-    rates = {mode: row.figures.rate(mode) for mode in MODE_WORDS}
-    ends = [rate.estimate if rate else None for rate in rates.values()]
+    no_think, think = (
+        rate.estimate if rate else None for rate in map(row.figures.rate, MODE_WORDS)
+    )
     if not any(other.against for other in each.rows):
         change = row.figures.difference
         state = plots.state_of(each.kind, change.significance if change else "unknown", row.verified)  # fmt: skip
         note = estimate(change.value, change.lower, change.upper) if change else "one mode"
-        return plots.ModelRates(row.model, *ends, state, note)
+        return plots.ModelRates(row.model, no_think, think, state, note)
     if row.model == reference:
-        return plots.ModelRates(row.model, *ends, None, "reference")
+        return plots.ModelRates(row.model, no_think, think, None, "reference")
     quantity = headline_quantity(each)
     found = row.difference(quantity)
     note = estimate(found.value, found.lower, found.upper) if found else "not compared"
-    return plots.ModelRates(row.model, *ends, state_against(each, row, quantity, reference), note)
+    return plots.ModelRates(
+        row.model, no_think, think, state_against(each, row, quantity, reference), note
+    )
 
 
 def _rate_table(rows: Sequence[ModelRow]) -> Iterator[tuple[str, ...]]:
