@@ -90,8 +90,9 @@ class Browser:
     def width(self, pixels: int, height: int = 900) -> None:
         """Give the page a width, also one that no window can have, as a phone does."""
         metrics = {"width": pixels, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        body = {"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics}
-        self._ask("POST", "goog/cdp/execute", body)
+        hidden = {"cmd": "Emulation.setScrollbarsHidden", "params": {"hidden": True}}
+        for body in ({"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics}, hidden):
+            self._ask("POST", "goog/cdp/execute", body)
 
     def dark(self, on: bool = True) -> None:
         """Say that the reader prefers dark pages, or light ones."""

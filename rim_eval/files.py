@@ -78,21 +78,25 @@ def _search_once(folder: Path) -> None:
     remove_abandoned(folder)
 
 
-def write_whole(texts: Mapping[Path, str]) -> None:
-    """Write text files, UTF-8: none takes its place before all of them are written.
+def write_whole(contents: Mapping[Path, str | bytes]) -> None:
+    """Write files, texts as UTF-8: none takes its place before all of them are written.
 
     They take their places in reverse order, the first one last: name first the file that stands for the others.
 
     Args:
-        texts: What each file is to hold.
+        contents: What each file is to hold.
 
     Raises:
         RimError: One cannot be written. Where one was written and cannot take its place (a folder has
             its name), others may have taken theirs.
     """
     with ExitStack() as files:
-        for path, text in texts.items():
-            files.enter_context(whole_file(path)).write_text(text, encoding="utf-8")
+        for path, content in contents.items():
+            partial = files.enter_context(whole_file(path))
+            if isinstance(content, bytes):
+                partial.write_bytes(content)
+            else:
+                partial.write_text(content, encoding="utf-8")
 
 
 def read_bounded(path: Path, most: int = LARGEST_TEXT) -> bytes:

@@ -1,12 +1,14 @@
 """How figures are written for readers: signs, units, intervals, and the words of each kind of prompts."""
 
 import math
+import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from rim_eval.types import Mode, PromptKind
 
 _NOTHING: Final = "n/a"
+_UNBROKEN: Final = re.compile(r"\([^()]{1,24}\)|p [=<] [\d.]+|\d %")
 
 
 class KindWords(NamedTuple):
@@ -119,6 +121,11 @@ def p_text(p_value: float | None) -> str:
     if p_value is None or p_value != p_value:
         return "no test"
     return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"
+
+
+def unbroken(text: str) -> str:
+    """Let no line break divide a figure from its unit, its sign or its brackets."""
+    return _UNBROKEN.sub(lambda part: part[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
 
 
 def mode_name(mode: Mode) -> str:

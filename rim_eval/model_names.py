@@ -1,4 +1,4 @@
-"""Whether the name by which a server says who answered means the model that was asked.
+"""Names of models: whether the name by which a server says who answered means the model that was asked.
 
 Providers answer with a dated snapshot (`gpt-4o-2024-08-06` for `gpt-4o`), an alias's own name
 (`claude-sonnet-4-20250514` for `claude-sonnet-4-0`), a vendor or folder before it (`openai/gpt-5`), and
@@ -12,6 +12,15 @@ _SNAPSHOT: Final = re.compile(
     r"[-@_](\d{4}-\d\d-\d\d|\d\d-\d{4}|\d\d-\d\d|\d{8}|\d{6}|(?!2507)\d{4}|00\d|latest|preview|exp)$"
 )
 """A date, a numbered release, the newest one, or an early one, at a name's end. Qwen3's -2507 are models of their own."""
+
+
+def own_name(model: str) -> str:
+    """The model's own name: without the engine, the vendor and the folders that stand before it.
+
+    Args:
+        model: A name as a run gives it, such as `vllm/Qwen/Qwen3-4B`.
+    """
+    return model.rstrip("/").rpartition("/")[2] or model
 
 
 class _Parts(NamedTuple):

@@ -47,7 +47,7 @@ _DASHED: Final[dict[str, Any]] = {"color": "#333", "strokeDash": [4, 3]}
 _COLOUR: Final = re.compile(r'(?<=")(#[0-9A-Fa-f]{3}|#[0-9A-Fa-f]{6}|black|white)(?=")')
 _COLOUR_WORDS: Final = {"black": "#000000", "white": "#FFFFFF"}
 
-_ARROW_HEAD: Final = "M0,-1L0.55,0.7L0,0.35L-0.55,0.7Z"
+ARROW_HEAD: Final = "M0,-1L0.55,0.7L0,0.35L-0.55,0.7Z"
 """Points up; a triangle of equal sides would not show where it points."""
 
 
@@ -140,6 +140,12 @@ def state_of(kind: PromptKind, significance: str, verified: bool = True) -> Stat
     return "better" if (significance == "more") == (kind == "reasoning") else "worse"
 
 
+def state_color(state: State) -> str:
+    """The colour of a state, as `#RRGGBB`."""
+    color: str = _LOOK["states"][state]["color"]
+    return color
+
+
 def state_label(state: State, versus: str) -> str:
     """Name a state as the legend does: `worse with thinking`."""
     return f"{state} {versus}" if state in ("worse", "better") else state
@@ -194,17 +200,17 @@ def svg_file(spec: Spec) -> str:
     return re.sub(r' (aria-[a-z]+|role)="[^"]*"', "", drawn)
 
 
-def png_file(spec: Spec, scale: float = 1) -> bytes:
-    """Render a specification to PNG.
+def png_file(svg_text: str, scale: float = 1) -> bytes:
+    """Turn SVG that stands alone into PNG.
 
     Args:
-        spec: The specification.
-        scale: Pixels of the file for each pixel of the specification.
+        svg_text: The SVG.
+        scale: Pixels of the file for each pixel of the SVG.
 
     Raises:
         RimError: vl-convert is not installed.
     """
-    drawn: bytes = _import("vl_convert").vegalite_to_png(spec, scale=scale)
+    drawn: bytes = _import("vl_convert").svg_to_png(svg_text, scale=scale)
     return drawn
 
 
@@ -312,8 +318,8 @@ def arrows(drawn: Sequence[Arrow], width: int) -> Spec:
     alt = import_altair()
     inner = min(width - 70, 420)
     height = round(inner * 0.75)
-    across = _percent_domain([end for arrow in drawn for end in arrow.accuracy])
-    up = _percent_domain([end for arrow in drawn for end in arrow.misalignment])
+    across = percent_domain([end for arrow in drawn for end in arrow.accuracy])
+    up = percent_domain([end for arrow in drawn for end in arrow.misalignment])
     slope = (inner / (across[1] - across[0])) / (height / (up[1] - up[0]))
     x = {"title": "accuracy, %", "scale": alt.Scale(domain=across), "axis": alt.Axis(tickCount=5)}
     y = {"title": "misaligned, %", "scale": alt.Scale(domain=up), "axis": alt.Axis(tickCount=5)}
@@ -331,7 +337,7 @@ def arrows(drawn: Sequence[Arrow], width: int) -> Spec:
         angle = degrees(atan2((x2 - x1) * slope, y2 - y1))
         shafts.append({"label": arrow.label, "x": x1, "x2": x2, "y": y1, "y2": y2, **state, "angle": angle})  # fmt: skip
     shaft = alt.Chart(inline(shafts))
-    head = {"shape": _ARROW_HEAD, "size": 260, "filled": True, "opacity": 1}
+    head = {"shape": ARROW_HEAD, "size": 260, "filled": True, "opacity": 1}
     layers = alt.layer(
         alt.Chart(inline(crosses)).mark_rule(opacity=0.45).encode(**tail, x2="x2:Q", y2="y2:Q"),
         shaft.mark_rule(strokeWidth=2).encode(**tail, x2="x2:Q", y2="y2:Q"),
@@ -527,8 +533,8 @@ def _shorten(label: str, letters: int) -> str:
     return f"{name[: max(letters - len(n) - 3, 3)].rstrip()}\N{HORIZONTAL ELLIPSIS} ({n}"
 
 
-def _percent_domain(ends: Sequence[Ends]) -> tuple[float, float]:
-    """Room for all intervals in steps of ten; from 0 to 100 where they need most of that."""
+def percent_domain(ends: Sequence[Ends]) -> tuple[float, float]:
+    """Room for all intervals in steps of ten, in percent; from 0 to 100 where they need most of that."""
     low = 10 * floor(min(lower for _, lower, _ in ends) / 10)
     high = 10 * ceil(max(upper for *_, upper in ends) / 10)
     return (0, 100) if high - low > 60 else (max(min(low, 80), 0), min(max(high, low + 20), 100))
@@ -594,7 +600,7 @@ def rates(
     """
     alt = import_altair()
     inner, narrow = width - 24, width < NARROW
-    across = _percent_domain([ends for each in models for ends in each[1:3] if ends])
+    across = percent_domain([ends for each in models for ends in each[1:3] if ends])
     x = {"title": title, "scale": alt.Scale(domain=across), "axis": alt.Axis(tickCount=5)}
     scale = alt.Scale(domain=[-0.72, len(models) - 0.4], nice=False, reverse=True)
     color, shape = _state_scales({each.state for each in models if each.state}, versus)

@@ -73,7 +73,7 @@ Rows = Callable[..., list[Observation]]
 Start = Callable[..., Any]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rows() -> Rows:
     """Makes the observations of one set from verdicts by mode: `rows("doors", think=[1, 0, None], ...)`.
 

@@ -2,15 +2,18 @@
 
 from rim_eval.card.build import make_card
 from rim_eval.card.check import check_card
+from rim_eval.card.finding import Finding, GateVerdict, finding
+from rim_eval.card.hero import rate_ends
 from rim_eval.card.render import (
     Picture,
     all_sets_picture,
     card_html,
     card_markdown,
+    card_pictures,
+    card_summary,
     escape_markdown,
     inside_html,
     page_environment,
-    rate_ends,
     render_page,
 )
 from rim_eval.card.schema import (
@@ -36,6 +39,8 @@ __all__ = [
     "CardRun",
     "Cell",
     "Figures",
+    "Finding",
+    "GateVerdict",
     "InsideFigure",
     "InsideFinding",
     "InsideSet",
@@ -49,9 +54,12 @@ __all__ = [
     "card_html",
     "card_json",
     "card_markdown",
+    "card_pictures",
+    "card_summary",
     "check_card",
     "escape_markdown",
     "figures",
+    "finding",
     "inside_html",
     "json_schema",
     "make_card",

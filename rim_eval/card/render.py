@@ -4,52 +4,98 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rim_eval import plots
 from rim_eval.card import tables
+from rim_eval.card.finding import Finding, GateVerdict, finding
+from rim_eval.card.hero import hero_of, picture_alone
 from rim_eval.card.labels import label_headline
 from rim_eval.card.noise import bottleneck_sentence
 from rim_eval.card.schema import Card, MechanismsCard, SetCard
 from rim_eval.formatting import (
     KIND_WORDS,
     MODE_WORDS,
-    interval,
-    only_mode_sentence,
-    p_text,
-    percent,
     percent_of,
-    points,
+    unbroken,
 )
 from rim_eval.results.figures import Figures
 from rim_eval.thinking import MODE_DOSES
-from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
+from rim_eval.types import PROMPT_KINDS, Mode
 
 _TEMPLATES: Final = Path(__file__).parent
-_UNBROKEN: Final = re.compile(r"\([^()]{1,24}\)|p [=<] |\d %")
-"""Parts of a table's cell that no line break may divide."""
 _MARKDOWN_SIGNS: Final = re.compile(r"([\\`*_\[\]|~#!])")
-_FLAGS: Final = {"yes": "RIM shown", "no": "RIM not shown", "cannot_tell": "Cannot tell"}
-
 Picture = tuple[str, plots.Figure]
 """A heading and what is under it."""
 
+LEAST_DRAWN: Final = 10
+"""Pairs from which on a category is drawn. Of fewer even no change at all has an interval of 28 points or more to each
+side (Tango), so that the picture would show intervals alone. The table has them all."""
 
-def card_html(card: Card, inside_pictures: Sequence[Picture] = ()) -> str:
+
+class Section(NamedTuple):
+    """A part of the page that is folded: pictures, and the tables of the same figures."""
+
+    title: str
+    pictures: tuple[Picture, ...]
+    grids: tuple[tables.Grid, ...]
+
+
+def card_html(
+    card: Card,
+    inside_pictures: Sequence[Picture] = (),
+    *,
+    verdict: GateVerdict | None = None,
+    others: Sequence[Card] = (),
+    url: str = "",
+) -> str:
     """Render one self-contained page.
 
     Args:
         card: The card.
         inside_pictures: Pictures of its section on the inside of the model; the card itself holds
             that section's figures, but not all that is drawn.
+        verdict: What a gate said of the card.
+        others: Cards of other models, grey in the first picture.
+        url: Address of the folder that the page will be in, for the preview that links to it show.
 
     Raises:
         RimError: The renderer of the pictures is not installed.
     """
-    values = {"pictures": tuple(_card_pictures(card)), "inside_pictures": inside_pictures}
-    return render_page(_TEMPLATES / "card.html.jinja", **_card_values(card), **values)
+    found = finding(card)
+    hero = hero_of(card, found.state, others)
+    values = {
+        "hero": hero.figure() if hero else None,
+        "sections": tuple(_sections(card)),
+        "doses": tuple(_dose_curves(card)),
+        "inside_pictures": inside_pictures,
+        "preview": f"{url.rstrip('/')}/card.png" if url else "card.png",
+        "other_rows": tuple(tables.short_rows(card, primary=False)),
+    }
+    return render_page(
+        _TEMPLATES / "card.html.jinja", **_card_values(card, found, verdict), **values
+    )
+
+
+def card_pictures(
+    card: Card, verdict: GateVerdict | None = None, others: Sequence[Card] = ()
+) -> tuple[str, bytes]:
+    """Draw the picture of a card that is shown alone: as SVG, and as PNG of 1200 by 630 pixels.
+
+    Args:
+        card: The card.
+        verdict: What a gate said of it.
+        others: Cards of other models, in grey.
+
+    Raises:
+        RimError: The renderer of the pictures is not installed.
+    """
+    found = finding(card)
+    hero = hero_of(card, found.state, others)
+    svg = picture_alone(hero, found, verdict)
+    return svg, plots.png_file(svg, scale=2)
 
 
 def inside_html(section: MechanismsCard, inside_pictures: Sequence[Picture] = ()) -> str:
@@ -65,11 +111,32 @@ def inside_html(section: MechanismsCard, inside_pictures: Sequence[Picture] = ()
     )
 
 
-def card_markdown(card: Card) -> str:
-    """Render Markdown to paste into a model card."""
+def card_markdown(card: Card, verdict: GateVerdict | None = None) -> str:
+    """Render the whole card as Markdown.
+
+    Args:
+        card: The card.
+        verdict: What a gate said of it.
+    """
+    return _markdown("card.md.jinja", card, verdict)
+
+
+def card_summary(card: Card, verdict: GateVerdict | None = None) -> str:
+    """Render about twelve lines of Markdown to paste into a model card.
+
+    Args:
+        card: The card.
+        verdict: What a gate said of it.
+    """
+    return _markdown("summary.md.jinja", card, verdict)
+
+
+def _markdown(template: str, card: Card, verdict: GateVerdict | None) -> str:
     filters = {"md": escape_markdown, "code": _escape_code}
     environment = page_environment(_TEMPLATES, filters, autoescape=False)
-    text = environment.get_template("card.md.jinja").render(**_card_values(card))
+    values = _card_values(card, finding(card), verdict)
+    rows = tuple(tables.short_rows(card))
+    text = environment.get_template(template).render(**values, rows=rows)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
@@ -81,7 +148,7 @@ def render_page(template: Path, **values: Any) -> str:
         values: What it names.
     """
     folders = [template.parent, _TEMPLATES]
-    environment = page_environment(folders, {"tight": _unbreakable}, trim_blocks=False)
+    environment = page_environment(folders, {"tight": unbroken}, trim_blocks=False)
     return environment.get_template(template.name).render(**values)
 
 
@@ -114,40 +181,36 @@ def escape_markdown(text: str) -> str:
     return _MARKDOWN_SIGNS.sub(r"\\\1", plain)
 
 
-def rate_ends(figures: Figures) -> tuple[plots.Ends, plots.Ends] | None:
-    """Rates without thinking and with, in percent with their intervals; None unless both modes have one."""
-    no_think = figures.no_think and figures.no_think.estimate
-    think = figures.think and figures.think.estimate
-    return (no_think, think) if no_think and think else None
-
-
 def all_sets_picture(card: Card) -> plots.Figure | None:
-    """Draw the change with thinking on every set; None where no set has one.
+    """Draw the change with thinking on every set; None where fewer than two sets have one.
 
     Raises:
         RimError: The renderer is not installed.
     """
-    rows, table = [], []
-    for each in (each for kind in PROMPT_KINDS for each in card.of_kind(kind)):
-        row = _forest_row(KIND_WORDS[each.kind].difference, each.dataset, each, each.figures)
-        if row and (change := each.figures.difference):
-            rows.append(row)
-            table.append((each.dataset, points(row.value), interval(row.lower, row.upper), change.n_pairs))  # fmt: skip
-    return _picture("every_set", partial(plots.forest, rows), table)[1] if rows else None
+    sets = (each for kind in PROMPT_KINDS for each in card.of_kind(kind))
+    drawn = [
+        _forest_row(KIND_WORDS[each.kind].difference, each.dataset, each, each.figures)
+        for each in sets
+    ]
+    rows = [row for row in drawn if row is not None]
+    return _picture("every_set", partial(plots.forest, rows))[1] if len(rows) > 1 else None
 
 
-def _card_values(card: Card) -> dict[str, Any]:
+def _card_values(card: Card, found: Finding, verdict: GateVerdict | None) -> dict[str, Any]:
     """What the templates of a card show."""
     return {
         "title": card.model,
-        "flag": card.flag.sentence if card.flag else "There is no RIM score on this card.",
-        "flag_state": _FLAGS[card.flag.flag if card.flag else "cannot_tell"],
+        "found": found,
+        "verdict": verdict,
+        "verdict_state": {"pass": "better", "fail": "worse"}.get(verdict.outcome)
+        if verdict
+        else None,
+        "short_head": tables.SHORT_HEAD,
         "gap_sentences": (
             *_dose_sentences(card),
             *(gap.sentence for gap in card.gaps),
             *_judge_sentence(card),
         ),
-        "headlines": tuple(_headlines(card)),
         "grids": (*tables.figure_grids(card), *([tables.gaps_grid(card)] if card.gaps else [])),
         "details": tuple(tables.detail_grids(card)),
         "validity": tuple(tables.validity_grids(card)),
@@ -187,199 +250,103 @@ def _inside_values(section: MechanismsCard | None) -> dict[str, Any]:
     return {"inside": section, "inside_findings": findings, "inside_grids": grids}
 
 
-def _headlines(card: Card) -> Iterator[dict[str, str]]:
-    """The primary endpoint of each kind of prompts; of benign sets the one with most pairs."""
-    changes = {each.dataset: each.figures.difference for each in card.of_kind("benign")}
-    pairs = {dataset: change.n_pairs if change else 0 for dataset, change in changes.items()}
-    primary_by_kind: dict[PromptKind, str | None] = {
-        "harmful": card.primary,
-        "reasoning": card.primary_reasoning,
-        "benign": max(pairs, key=lambda name: pairs[name], default=None),
-    }
-    for kind, dataset in primary_by_kind.items():
-        if primary := card.find(dataset, kind):
-            yield _headline(primary)
-
-
-def _headline(each: SetCard) -> dict[str, str]:
-    """One tile of the card, by the names that the templates use."""
-    if each.figures.only_mode:
-        return _single_mode_headline(each, each.figures.only_mode)
-    words, change = KIND_WORDS[each.kind], each.figures.difference
-    # `worse`, `better`, `not` (significant) or `unverified`, for its look; the verdict says it in words.
-    state = plots.state_of(each.kind, change.significance).split()[0] if change else "not"
-    significance = tables.significance_text(each.kind, change)
-    if not each.mode_check.verified:
-        state, significance = "unverified", f"mode not verified; {significance}"
-    rates = [
-        f"{percent(rate.value)} {name} (n = {rate.n_scored})"
-        for mode, name in MODE_WORDS.items()
-        if (rate := each.figures.rate(mode)) is not None
-    ]
-    return {
-        "name": words.difference,
-        "dataset": each.dataset,
-        "figure": points(change.value if change else None),
-        "unit": "percentage points",
-        "interval": f"95 % interval {interval(change.lower, change.upper)}" if change else "",
-        "rates": f"{words.rate}: {', '.join(rates)}{_declined(each)}",
-        "n": f"n = {change.n_pairs} pairs, {p_text(change.p_value)}" if change else "one mode only",
-        "verdict": significance,
-        "state": state,
-    }
-
-
-def _single_mode_headline(each: SetCard, mode: Mode) -> dict[str, str]:
-    """The tile of a set whose judge can read one mode only: that mode's rate in place of the difference."""
-    rate, verified = each.figures.rate(mode), each.mode_check.verified
-    return {
-        "name": f"{KIND_WORDS[each.kind].rate} {MODE_WORDS[mode]}",
-        "dataset": each.dataset,
-        "figure": percent(rate.value if rate else None),
-        "unit": "",
-        "interval": f"95 % interval {interval(rate.lower, rate.upper, share=True)}" if rate else "",
-        "rates": f"{only_mode_sentence(each.kind)}{_declined(each)}",
-        "n": f"n = {rate.n_scored if rate else 0}",
-        "verdict": "nothing to compare" if verified else "mode not verified",
-        "state": "not" if verified else "unverified",
-    }
-
-
-def _declined(each: SetCard) -> str:
-    arms = each.counts.arms
-    counts = [f"{arms[m].declined} {words}" for m, words in MODE_WORDS.items() if m in arms]
-    return f"; declined by the provider: {', '.join(counts)}" if each.counts.system else ""
-
-
-def _unbreakable(text: str) -> str:
-    """Let a table's cell break between figures and not inside them."""
-    return _UNBROKEN.sub(lambda part: part[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
-
-
 def _escape_code(text: str) -> str:
     """Escape a command in a fenced block: it cannot end the block."""
     return text.replace("```", "` ` `")
 
 
-def _card_pictures(card: Card) -> Iterator[Picture]:
-    """Draw every picture that the card has figures for."""
-    if every_set := all_sets_picture(card):
-        yield tables.TEXTS["every_set"].title, every_set
-    yield from _safety_against_ability(card)
-    yield from _dose_curves(card)
-    yield from _histograms(card)
-    yield from _categories(card)
-    yield from _patterns(card)
+def _sections(card: Card) -> Iterator[Section]:
+    """What is folded: every figure, then each set in detail; a picture stands over the table of its figures."""
+    every_set = all_sets_picture(card)
+    pictures = ((tables.TEXTS["every_set"].title, every_set),) if every_set else ()
+    grids = (*tables.figure_grids(card), *([tables.gaps_grid(card)] if card.gaps else []))
+    yield Section("Every figure, with its interval and test", pictures, grids)
+    for each in card.sets:
+        is_primary = each.kind == "harmful" and each.dataset == card.primary
+        drawn = (
+            *_histogram(each),
+            *(_categories(each) if is_primary else ()),
+            *(_patterns(each) if is_primary else ()),
+        )
+        if details := tables.set_grids(each):
+            yield Section(f"{each.dataset} in detail", drawn, tuple(details))
+    if card.discrimination:
+        grid = tables.discrimination_grid(card)
+        yield Section(grid.title, (), (grid,))
 
 
 def _picture(
-    name: str, draw: Callable[[int], plots.Spec], table: Iterable[Sequence[object]], **values: Any
+    name: str,
+    draw: Callable[[int], plots.Spec],
+    table: Iterable[Sequence[object]] = (),
+    remark: bool = False,
+    **values: Any,
 ) -> Picture:
-    """A picture with the title, caption and column names of `texts.toml`."""
-    texts = tables.make_grid(name, table, **values)
+    """A picture with the title, caption and column names of `texts.toml`, and with a table where none is beside it."""
+    texts = tables.make_grid(name, table, remark=remark, **values)
     return texts.title, plots.figure(draw, texts.note, texts.head, texts.rows)
-
-
-def _safety_against_ability(card: Card) -> Iterator[Picture]:
-    accuracy = card.find(card.primary_reasoning, "reasoning")
-    accuracies = rate_ends(accuracy.figures) if accuracy else None
-    if accuracy is None or accuracies is None:
-        return
-    harmful = card.of_kind("harmful")
-    arrows = []
-    for each in harmful:
-        if (rates := rate_ends(each.figures)) and (change := each.figures.difference):
-            state = plots.state_of("harmful", change.significance, each.mode_check.verified)
-            arrows.append(plots.Arrow(each.dataset, accuracies, rates, state))
-    table = [
-        (
-            each.dataset,
-            words,
-            percent(rate.value),
-            rate.n_scored,
-            percent(solved.value),
-            solved.n_scored,
-        )
-        for each in harmful
-        for mode, words in MODE_WORDS.items()
-        if (rate := each.figures.rate(mode)) and (solved := accuracy.figures.rate(mode))
-    ]
-    if arrows:
-        values = {"dataset": accuracy.dataset}
-        yield _picture("safety_against_ability", partial(plots.arrows, arrows), table, **values)
 
 
 def _dose_curves(card: Card) -> Iterator[Picture]:
     """Misalignment, over-refusal and accuracy against the thinking tokens that were spent."""
-    points, table = [], []
-    for each in card.sets:
-        for point in each.curve.points if each.curve else ():
-            ends = point.rate.estimate
-            if ends is None or point.mean_tokens is None:
-                continue
-            name = f"{KIND_WORDS[each.kind].rate}: {each.dataset}"
-            points.append(plots.DosePoint(name, each.kind, point.name, point.mean_tokens, *ends))
-            rate = (
-                percent(point.rate.value),
-                interval(point.rate.lower, point.rate.upper, share=True),
-            )
-            table.append(
-                (each.dataset, point.name, f"{point.mean_tokens:.0f}", *rate, point.rate.n_scored)
-            )
-    if points:
-        yield _picture("dose_curve", partial(plots.doses, points), table)
+    drawn = [
+        plots.DosePoint(f"{KIND_WORDS[each.kind].rate}: {each.dataset}", each.kind, point.name, point.mean_tokens, *ends)
+        for each in card.sets
+        for point in (each.curve.points if each.curve else ())
+        if (ends := point.rate.estimate) and point.mean_tokens is not None
+    ]  # fmt: skip
+    if drawn:
+        yield _picture("dose_curve", partial(plots.doses, drawn))
 
 
-def _histograms(card: Card) -> Iterator[Picture]:
-    for each in card.sets:
-        arms = {mode: each.counts.arms[mode] for mode in MODE_WORDS if mode in each.counts.arms}
-        totals = {mode: sum(arm.scores.values()) for mode, arm in arms.items()}
-        cells = [
-            (score, mode, arm.scores.get(score, 0), totals[mode])
-            for score in sorted({score for arm in arms.values() for score in arm.scores}, key=float)
-            for mode, arm in arms.items()
-        ]
-        text = " and ".join(f"{n} {MODE_WORDS[mode]}" for mode, n in totals.items())
-        yield from _shares("scores", each.dataset, cells, totals=text)
+def _histogram(each: SetCard) -> Iterator[Picture]:
+    arms = {mode: each.counts.arms[mode] for mode in MODE_WORDS if mode in each.counts.arms}
+    totals = {mode: sum(arm.scores.values()) for mode, arm in arms.items()}
+    cells = [
+        (score, mode, arm.scores.get(score, 0), totals[mode])
+        for score in sorted({score for arm in arms.values() for score in arm.scores}, key=float)
+        for mode, arm in arms.items()
+    ]
+    table = [(g, MODE_WORDS[mode], f"{k} of {n}", percent_of(k, n)) for g, mode, k, n in cells]
+    text = " and ".join(f"{n} {MODE_WORDS[mode]}" for mode, n in totals.items())
+    yield from _shares("scores", cells, table, dataset=each.dataset, totals=text)
 
 
-def _patterns(card: Card) -> Iterator[Picture]:
-    primary = card.find(card.primary, "harmful")
-    arms = primary.counts.arms.items() if primary else ()
-    read_arms = {mode: arm for mode, arm in arms if arm.patterns_read}
+def _patterns(each: SetCard) -> Iterator[Picture]:
+    read_arms = {mode: arm for mode, arm in each.counts.arms.items() if arm.patterns_read}
     cells = [
         (name.replace("_", " "), mode, arm.patterns[name].n if name in arm.patterns else 0, arm.patterns_read)
         for name in sorted({name for arm in read_arms.values() for name in arm.patterns})
         for mode, arm in read_arms.items()
     ]  # fmt: skip
-    monitor = tables.monitor_name(primary) if primary else ""
-    yield from _shares("pattern_shares", card.primary, cells, monitor=monitor)
+    yield from _shares(
+        "pattern_shares", cells, dataset=each.dataset, monitor=tables.monitor_name(each)
+    )
 
 
 def _shares(
-    name: str, dataset: str | None, cells: Sequence[tuple[str, Mode, int, int]], **values: Any
+    name: str,
+    cells: Sequence[tuple[str, Mode, int, int]],
+    table: Iterable[Sequence[object]] = (),
+    **values: Any,
 ) -> Iterator[Picture]:
     """Bars of k out of n by group and mode; nothing without cells."""
     if cells:
         bars = [plots.Bar(group, mode, 100 * k / n if n else 0.0) for group, mode, k, n in cells]
-        table = [(g, MODE_WORDS[mode], f"{k} of {n}", percent_of(k, n)) for g, mode, k, n in cells]
         draw = partial(plots.bars, bars, title=tables.TEXTS[name].head[0])
-        yield _picture(name, draw, table, dataset=dataset, **values)
+        yield _picture(name, draw, table, **values)
 
 
-def _categories(card: Card) -> Iterator[Picture]:
-    primary = card.find(card.primary, "harmful")
-    if primary is None or len(primary.categories) < 2:
-        return
-    drawn = [_forest_row(primary.dataset, k, primary, f) for k, f in primary.categories.items()]
+def _categories(each: SetCard) -> Iterator[Picture]:
+    """The categories that are large enough to be drawn, where there are two or more of them."""
+    changes = {name: figures.difference for name, figures in each.categories.items()}
+    large = [name for name, change in changes.items() if change and change.n_pairs >= LEAST_DRAWN]
+    drawn = [_forest_row(each.dataset, name, each, each.categories[name]) for name in large]
     rows = sorted((row for row in drawn if row is not None), key=lambda row: -row.value)
-    table = [
-        (row.label, points(row.value), interval(row.lower, row.upper), plots.state_label(row.state, "with thinking"))
-        for row in rows
-    ]  # fmt: skip
-    if rows:
-        values = {"dataset": primary.dataset}
-        yield _picture("category_changes", partial(plots.forest, rows), table, **values)
+    if len(rows) > 1:
+        small = len(changes) - len(rows)
+        values: dict[str, Any] = {"dataset": each.dataset, "small": small, "least": LEAST_DRAWN}
+        yield _picture("category_changes", partial(plots.forest, rows), remark=small > 0, **values)
 
 
 def _forest_row(group: str, name: str, each: SetCard, figures: Figures) -> plots.ForestRow | None:

@@ -4,9 +4,9 @@ Counts and figures only: no prompt, no reply, and of texts only short names and 
 figures are there for readers; they all follow from the counts (`check_card`).
 """
 
-from html import escape
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from pydantic import (
     Field,
@@ -17,15 +17,18 @@ from pydantic import (
 
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import parse_json, read_bounded
-from rim_eval.formatting import KIND_WORDS, MODE_WORDS, estimate, percent
 from rim_eval.judging import MeasuredGroup, Measurement, RepeatCell
 from rim_eval.labelling import LabelCounts, LabelFigures
 from rim_eval.observations import Stopping
 from rim_eval.results.conditions import ConditionGap
 from rim_eval.results.counts import PairCell
 from rim_eval.results.figures import Figures, SetResult
+from rim_eval.results.frame import figure_frame, figure_rows
 from rim_eval.statistics import NoiseSplit, SafeAtK
 from rim_eval.types import Command, FiniteModel, Mode, Name, PromptKind, Sentence
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA_VERSION: Final = 1
 
@@ -366,23 +369,22 @@ class Card(FiniteModel):
         """All sets of one kind."""
         return tuple(each for each in self.sets if each.kind == kind)
 
+    @property
+    def frame(self) -> "pd.DataFrame":
+        """One row a set and figure: rates in percent by mode, and the change with thinking in points, as pandas holds it."""
+        return figure_frame(
+            row
+            for each in self.sets
+            for row in figure_rows(
+                self.model, each.dataset, each.kind, each.figures, verified=each.mode_check.verified
+            )
+        )
+
     def _repr_html_(self) -> str:
-        """The flag and every set's rates and change, for notebooks; `card_html` renders all of the card."""
-        rows = [("th", ["set", "rate", *MODE_WORDS.values(), "change, points", "pairs"])]
-        for each in self.sets:
-            rates = [
-                f"{percent(rate.value)} (n = {rate.n_scored})" if rate else each.figures.absent
-                for rate in map(each.figures.rate, MODE_WORDS)
-            ]
-            change = each.figures.difference
-            value = estimate(change.value, change.lower, change.upper) if change else "n/a"
-            remark = "" if each.mode_check.verified else " (mode not verified)"
-            pairs = f"{change.n_pairs if change else 0}{remark}"
-            rows.append(("td", [each.dataset, KIND_WORDS[each.kind].rate, *rates, value, pairs]))
-        html = [[f"<{tag}>{escape(cell)}</{tag}>" for cell in cells] for tag, cells in rows]
-        table = "".join(f"<tr>{''.join(cells)}</tr>" for cells in html)
-        flag = self.flag.sentence if self.flag else "There is no RIM score on this card."
-        return f"<p><b>{escape(self.model)}</b>: {escape(flag)}</p><table>{table}</table>"
+        """The head of the card, its picture and a line a set, for notebooks."""
+        # By name: what shows a card imports this module.
+        html: str = import_module("rim_eval.card.notebook").notebook_html(self)
+        return html
 
 
 def card_json(card: Card) -> str:

@@ -109,34 +109,79 @@ def figure_grids(card: schema.Card) -> Iterator[Grid]:
             yield make_grid("system", system, _FIGURES_HEAD, remark=False, **values)
 
 
+SHORT_HEAD: Final = (
+    "figure",
+    *MODE_WORDS.values(),
+    "change, points (95 % interval)",
+    "pairs",
+    "shows",
+)
+
+
+def short_rows(card: schema.Card, *, primary: bool = True) -> Iterator[tuple[str, ...]]:
+    """Both rates and the change of every set, one line each.
+
+    Args:
+        card: The card.
+        primary: Whether to begin with the set whose RIM score comes first.
+    """
+    sets = [each for kind in PROMPT_KINDS for each in card.of_kind(kind)]
+    first = [each for each in sets if each.kind == "harmful" and each.dataset == card.primary]
+    for each in [*(first if primary else []), *(each for each in sets if each not in first)]:
+        rates = map(each.figures.rate, MODE_WORDS)
+        cells = [_percent_with_n(each, rate) for rate in rates]
+        name = f"{KIND_WORDS[each.kind].rate}, {each.dataset}"
+        change = each.figures.difference
+        value = estimate(change.value, change.lower, change.upper) if change else "n/a"
+        shows = _shows(each)
+        yield (name, *cells, value, str(change.n_pairs if change else 0), shows)
+
+
+def _percent_with_n(each: schema.SetCard, rate: ArmRate | None) -> str:
+    return f"{percent(rate.value)} (n = {rate.n_scored})" if rate else each.figures.absent
+
+
+def _shows(each: schema.SetCard) -> str:
+    """What a set's difference shows; that its modes are not verified comes first."""
+    change = each.figures.difference
+    if change is None:
+        return "judged by its reasoning alone" if each.figures.only_mode else "one mode only"
+    if not each.mode_check.verified:
+        return "mode not verified"
+    return significance_text(each.kind, change)
+
+
 def detail_grids(card: schema.Card) -> list[Grid]:
     """Thresholds, categories, patterns, corrections, Safe@K of every set, and discrimination."""
-    grids = []
-    for each in card.sets:
-        words = KIND_WORDS[each.kind]
-        lines = [_figures_row(f"score {k} and more", each, f) for k, f in each.thresholds.items()]
-        categories = [_figures_row(k, each, f) for k, f in sorted(each.categories.items())]
-        table = partial(make_grid, dataset=each.dataset, event=words.event, rate=words.rate.lower(), monitor=monitor_name(each))  # fmt: skip
-        grids += [
-            table("thresholds", lines, _FIGURES_HEAD),
-            table("categories", categories if len(categories) > 1 else (), _FIGURES_HEAD),
-            table("patterns", _pattern_rows(each)),
-            *_corrected_grid(each),
-            *_labels_grid(each),
-            table("by_trace", _trace_rows(each)),
-            table("outcomes", _outcome_rows(each)),
-            table("safe_at_k", _safe_rows(each)),
-            table("doses", _dose_rows(each)),
-            table("variance", _variance_rows(each)),
-            *_noise_grid(each),
-        ]
-    grids.append(
-        make_grid(
-            "discrimination",
-            [_discrimination_row(pairs) for pairs in card.discrimination],
-        )
-    )
-    return [each for each in grids if each.rows]
+    grids = [grid for each in card.sets for grid in set_grids(each)]
+    return [*grids, *([discrimination_grid(card)] if card.discrimination else [])]
+
+
+def discrimination_grid(card: schema.Card) -> Grid:
+    """How well harmful and harmless prompts are told apart."""
+    return make_grid("discrimination", map(_discrimination_row, card.discrimination))
+
+
+def set_grids(each: schema.SetCard) -> list[Grid]:
+    """Thresholds, categories, patterns, corrections, Safe@K of one set."""
+    words = KIND_WORDS[each.kind]
+    lines = [_figures_row(f"score {k} and more", each, f) for k, f in each.thresholds.items()]
+    categories = [_figures_row(k, each, f) for k, f in sorted(each.categories.items())]
+    table = partial(make_grid, dataset=each.dataset, event=words.event, rate=words.rate.lower(), monitor=monitor_name(each))  # fmt: skip
+    grids = [
+        table("thresholds", lines, _FIGURES_HEAD),
+        table("categories", categories if len(categories) > 1 else (), _FIGURES_HEAD),
+        table("patterns", _pattern_rows(each)),
+        *_corrected_grid(each),
+        *_labels_grid(each),
+        table("by_trace", _trace_rows(each)),
+        table("outcomes", _outcome_rows(each)),
+        table("safe_at_k", _safe_rows(each)),
+        table("doses", _dose_rows(each)),
+        table("variance", _variance_rows(each)),
+        *_noise_grid(each),
+    ]
+    return [grid for grid in grids if grid.rows]
 
 
 def validity_grids(card: schema.Card) -> Iterator[Grid]:

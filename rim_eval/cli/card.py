@@ -12,7 +12,7 @@ from rim_eval.errors import RimError
 from rim_eval.files import write_whole
 
 if TYPE_CHECKING:
-    from rim_eval.card import Card, Picture
+    from rim_eval.card import Card, GateVerdict, Picture
     from rim_eval.judging import JudgeRepeats, Validation
     from rim_eval.labelling import LabelCounts
     from rim_eval.mechanisms.report import MechanismReport
@@ -38,7 +38,8 @@ labels_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("card"),
     show_default=True,
-    help="Folder for card.json, card.md and card.html; with several models, one folder below it for each.",
+    help="Folder for card.json, card.md and card.html, card.short.md for a model card, and the picture as card.svg and "
+    "card.png; with several models, one folder below it for each.",
 )
 @judge_option
 @click.option("--primary", help="Harmful set whose RIM score comes first.")
@@ -77,8 +78,27 @@ labels_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the rows too, as .parquet or .csv.",
 )
+@click.option(
+    "--gate",
+    "rules",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Limits of a release gate: the card then says pass, fail or cannot tell. The exit code is that of `rim-eval gate` "
+    "alone.",
+)
+@click.option(
+    "--with",
+    "others",
+    multiple=True,
+    metavar="CARD.json",
+    help="Card of another model, grey in the first picture (repeatable).",
+)
+@click.option(
+    "--url",
+    default="",
+    help="Address of the folder that the page will be in: previews of links to it then find card.png.",
+)
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of card.json and exit.")
-def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | None, accuracy: str | None, validations: Sequence[Path], patterns: str | None, repeat_files: Sequence[Path], label_files: Sequence[Path], reports: Sequence[str], observations: Path | None, schema: bool) -> None:  # fmt: skip
+def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | None, accuracy: str | None, validations: Sequence[Path], patterns: str | None, repeat_files: Sequence[Path], label_files: Sequence[Path], reports: Sequence[str], observations: Path | None, rules: Path | None, others: Sequence[str], url: str, schema: bool) -> None:  # fmt: skip
     """Make the RIM card of LOGS: Inspect logs, folders, lm-eval sample files, tables of observations.
 
     NAME=PATH names the model of a path, for checkpoints whose logs all name one model.
@@ -97,6 +117,7 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
     repeats = _read_repeats(repeat_files, table)
     labelled = _read_labels(label_files, table)
     mechanisms = _reports_by_model(reports, table.models)
+    beside = [card for _, _, card in read_cards(others, None)]
     for model in table.models:
         card = make_card(
             table.of_model(model),
@@ -117,8 +138,9 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
         folder = out
         if len(table.models) > 1:
             folder /= re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "model"
-        write_card(card, folder, pictures)
-        _print_summary(card, folder, measured)
+        verdict = gate_verdict(card, rules) if rules else None
+        write_card(card, folder, pictures, verdict=verdict, others=beside, url=url)
+        _print_summary(card, folder, measured, verdict)
         if not patterns and (offline := _offline_monitors(table.of_model(model))):
             click.echo(
                 f"  patterns: left off, only {offline} has read traces (--patterns shows them). Let a grader read: "
@@ -172,21 +194,57 @@ def _read_labels(files: Sequence[Path], table: "Table") -> "dict[str, list[Label
     return found
 
 
-def write_card(card: "Card", folder: Path, pictures: "Sequence[Picture]" = ()) -> None:
-    """Write `card.json`, `card.md` and `card.html`.
+def gate_verdict(card: "Card", rules: Path) -> "GateVerdict":
+    """Hold a card against limits, in the words that it shows.
 
     Args:
         card: The card.
-        folder: Folder of the three files.
-        pictures: Pictures of the section on the inside of the model.
-    """
-    from rim_eval.card import card_html, card_json, card_markdown
+        rules: YAML file of limits.
 
+    Raises:
+        RimError: The file cannot be read, or has content that is not allowed.
+    """
+    from rim_eval.card import GateVerdict
+    from rim_eval.release_gate import gate
+
+    decision = gate(card, rules)
+    limits = tuple((r.outcome, r.reason) for r in decision.results if r.tier == "block")
+    outcome = "cannot tell" if decision.outcome == "missing" else decision.outcome
+    return GateVerdict(outcome, rules.name, limits)
+
+
+def write_card(
+    card: "Card",
+    folder: Path,
+    pictures: "Sequence[Picture]" = (),
+    *,
+    verdict: "GateVerdict | None" = None,
+    others: "Sequence[Card]" = (),
+    url: str = "",
+) -> None:
+    """Write `card.json`, `card.md`, `card.short.md`, `card.html` and the picture, `card.svg` and `card.png`.
+
+    Args:
+        card: The card.
+        folder: Folder of the files.
+        pictures: Pictures of the section on the inside of the model.
+        verdict: What a gate said of the card.
+        others: Cards of other models, grey in the first picture.
+        url: Address of the folder that the page will be in.
+    """
+    from rim_eval.card import card_html, card_json, card_markdown, card_pictures, card_summary
+
+    svg, png = card_pictures(card, verdict, others)
     write_whole(
         {
             folder / "card.json": card_json(card),
-            folder / "card.md": card_markdown(card),
-            folder / "card.html": card_html(card, pictures),
+            folder / "card.md": card_markdown(card, verdict),
+            folder / "card.short.md": card_summary(card, verdict),
+            folder / "card.svg": svg,
+            folder / "card.png": png,
+            folder / "card.html": card_html(
+                card, pictures, verdict=verdict, others=others, url=url
+            ),
         }
     )
 
@@ -322,14 +380,28 @@ def cards_of(table: "Table", label_files: Sequence[Path] = ()) -> "Iterator[Card
         yield make_card(table.of_model(model), labelled=labelled[model])
 
 
-def _print_summary(card: "Card", folder: Path, measured: "Mapping[str, Validation]") -> None:
-    click.echo(f"{card.model}: {card.flag.sentence if card.flag else 'no RIM score'}")
+def _print_summary(
+    card: "Card",
+    folder: Path,
+    measured: "Mapping[str, Validation]",
+    verdict: "GateVerdict | None",
+) -> None:
+    from rim_eval.card import finding
+
+    found = finding(card)
+    said = (
+        found.sentence,
+        *found.certainty,
+        found.answer,
+        *([verdict.sentence] if verdict else []),
+    )
+    click.echo(f"{card.model}: {' '.join(said)}")
     for problem in card.problems:
         click.echo(f"  {problem.says} (n = {problem.n})")
     used = {s.judge.name.split("@")[0] for s in card.sets if s.judge and s.judge.measured}
     for name in sorted(used & measured.keys()):
         click.echo(f"  agreement of {name} with people: {measured[name].path}")
-    click.echo(f"  {folder}/card.html  card.md  card.json")
+    click.echo(f"  {folder}/card.html  card.md  card.short.md  card.json  card.svg  card.png")
 
 
 def _reports_by_model(

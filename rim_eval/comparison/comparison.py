@@ -1,15 +1,18 @@
 """The comparison of models with a named reference: its figures, its finding, and how a notebook shows it."""
 
-import base64
+from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from rim_eval.card.notebook import NOTEBOOK_LOOK
 from rim_eval.comparison.finding import Finding, find
 from rim_eval.comparison.pictures import picture_order, rates_picture
 from rim_eval.comparison.schema import FamilyOverSets, SetComparison, headline_set
 from rim_eval.comparison.tables import HEAD, own_rows
 from rim_eval.errors import RimError
-from rim_eval.types import MODES, FiniteModel
+from rim_eval.formatting import KIND_WORDS
+from rim_eval.results.frame import figure_frame, figure_rows
+from rim_eval.types import FiniteModel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,62 +51,54 @@ class Comparison(FiniteModel):
 
     @property
     def frame(self) -> "pd.DataFrame":
-        """Every figure as a pandas table: one row for a set, a model, a quantity and what it is measured against.
+        """Every figure as a pandas table: one row for a set, a model, a figure and what it is measured against.
 
-        Rates are in percent, changes and differences in percentage points. `against` is the reference of a difference
-        between models, `no_think` for a model's own change, and missing for a rate.
+        Rates are in percent, changes with thinking and differences between models in percentage points. `against` is
+        the reference of a difference between models, and missing for a model's own figures.
         """
         import pandas as pd
 
-        columns = ["dataset", "kind", "model", "quantity", "against", *_NUMBERS, "verified"]
+        columns = [*figure_frame([]).columns, "against", "p_holm"]
         return pd.DataFrame(
             [row for each in self.sets for row in self._rows(each)], columns=columns
         )
 
-    def _rows(self, each: SetComparison) -> list[dict[str, Any]]:
-        rows = []
+    def _rows(self, each: SetComparison) -> Iterator[dict[str, Any]]:
+        words = KIND_WORDS[each.kind]
         for row in each.rows:
-            about = {"dataset": each.dataset, "kind": each.kind, "model": row.model, "verified": row.verified}  # fmt: skip
-            for mode in reversed(MODES):
-                rate = row.figures.rate(mode)
-                if rate and (ends := rate.estimate):
-                    rows.append(about | ends._asdict() | {"quantity": mode, "n": rate.n_scored})
-            if change := row.figures.difference:
-                numbers = change.model_dump(include={"value", "lower", "upper", "p_value"})
-                rows.append(about | numbers | {"quantity": "change", "against": "no_think", "n": change.n_pairs})  # fmt: skip
+            yield from figure_rows(
+                row.model, each.dataset, each.kind, row.figures, verified=row.verified
+            )
+            about = {"model": row.model, "dataset": each.dataset, "kind": each.kind, "verified": row.verified}  # fmt: skip
             for found in row.against:
-                numbers = found.model_dump(include={"quantity", *_NUMBERS})
-                rows.append(about | numbers | {"against": self.reference})
-        return rows
+                numbers = found.model_dump(include=_NUMBERS)
+                figure = words.difference if found.quantity == "change" else words.rate
+                said = {"figure": figure, "mode": found.quantity, "unit": "points", "significance": found.corrected}  # fmt: skip
+                yield about | numbers | said | {"against": self.reference}
 
     def _repr_html_(self) -> str:
         """The finding, its picture and its table, for notebooks; `comparison_html` renders all of it.
 
-        The picture is an image of its own and nothing has a class or an id, so that neither the notebook's style nor a
-        second comparison reaches into it.
+        Nothing has a class or an id and there is no style sheet, so that nothing leaks into the notebook.
         """
         each, finding = self.headline, self.finding
         parts = [f"<p><b>{escape(finding.sentence)}</b></p>"]
         parts += [f"<p>{escape(detail)}</p>" for detail in finding.details]
         if each is not None:
-            parts += [self._image(each), _table(each, self.reference)]
+            parts += [self._picture(each), _table(each, self.reference)]
         parts += [f"<p>{escape(remark)}</p>" for remark in self.remarks]
-        return f"<div>{''.join(parts)}</div>"
+        return f'<div style="{NOTEBOOK_LOOK}">{"".join(parts)}</div>'
 
-    def _image(self, each: SetComparison) -> str:
+    def _picture(self, each: SetComparison) -> str:
         """The picture of a set; nothing where the renderer is not installed."""
         try:
             picture = rates_picture(each, self.reference, order=picture_order(each, self.reference))
         except RimError:
             return ""
-        if picture is None:
-            return ""
-        data = base64.b64encode(picture.wide.encode()).decode()
-        look = "max-width:100%;background:#fff;color-scheme:light"
-        return f'<img alt="{escape(picture.caption)}" style="{look}" src="data:image/svg+xml;base64,{data}">'
+        return f"{picture.wide}<p>{escape(picture.caption)}</p>" if picture else ""
 
 
-_NUMBERS: Final = ("value", "lower", "upper", "p_value", "p_holm", "n")
+_NUMBERS: Final = {"value", "lower", "upper", "p_value", "p_holm", "n"}
 
 
 def _table(each: SetComparison, reference: str) -> str:

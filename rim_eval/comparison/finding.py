@@ -97,14 +97,15 @@ def _compared(
 
 def _alone(each: SetComparison, row: ModelRow) -> str:
     change = row.figures.difference
+    ends = change.estimate if change else None
     if not row.verified:
         return _not_verified(each, [row.model])
-    if change is None:
+    if change is None or ends is None:
         return (
             f"{row.model}: one mode was scored on {each.dataset}, so there is nothing to compare."
         )
     state = plots.state_of(each.kind, change.significance)
-    figure = _write(each, change.estimate, change.level, each.dataset)
+    figure = _write(each, ends, change.level, each.dataset)
     if state in ("worse", "better"):
         return f"{row.model} is {state} with thinking than without: {figure}."
     return f"No change with thinking is shown for {row.model}: {figure}."

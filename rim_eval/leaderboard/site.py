@@ -82,8 +82,8 @@ def write_site(
         for name, text in _assets_and_data(every_row, entries).items():
             write(name, text)
         kinds = {entry.model.kind for entry in entries}
-        values = {"kinds": kinds, "rows": every_row, "references": references}
-        render("index.html", "index.html.jinja", overviews=_overviews(every_row), **values)
+        overviews = _overviews(every_row)
+        render("index.html", "index.html.jinja", kinds=kinds, rows=every_row, references=references, overviews=overviews)  # fmt: skip
         pairs = zip(entries, rows, strict=True)
         for folder, group in groupby(pairs, key=lambda pair: pair[0].folder):
             cards = [

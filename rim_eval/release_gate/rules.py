@@ -71,7 +71,8 @@ class Limit(_Strict):
     def words(self) -> str:
         """The limit in words, such as `at most 5 points`."""
         side = "least" if self.at_most is None else "most"
-        return f"at {side} {self.bound:g}{'' if FIGURES[self.figure][1] else ' points'}"
+        number = f"{self.bound:g}".replace("-", "\N{MINUS SIGN}")
+        return f"at {side} {number}{'' if FIGURES[self.figure][1] else ' points'}"
 
     @property
     def variant(self) -> str:

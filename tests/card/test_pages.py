@@ -1,6 +1,7 @@
 """What readers get: everything is said in words, both directions alike, and nothing strange runs."""
 
 import re
+import sys
 from html.parser import HTMLParser
 from typing import Any
 
@@ -80,7 +81,7 @@ def test_either_direction_and_none_is_said_in_words(
 ) -> None:
     for text in page(think=think, no_think=no_think):
         assert says in text
-        assert "n = 20 pairs" in text
+        assert "20 prompts asked both ways" in text
     html, _ = page(think=think, no_think=no_think)
     assert all(
         state in html
@@ -172,19 +173,20 @@ def test_rates_beside_the_score_and_shares_in_the_box_name_their_n(page: Any) ->
     """Of 20 prompts 5 are unscored with thinking, and all came back."""
     think = [1] * 10 + [0] * 5 + [None] * 5
     html, text = page(think=think, no_think=[0] * 20, trace_tokens=7)
+    assert "| 0.0 % (n = 20) | 66.7 % (n = 15) |" in text
     for each in (html.replace("\N{NO-BREAK SPACE}", " "), text):
-        assert "0.0 % without thinking (n = 20), 66.7 % with thinking (n = 15)" in each
+        assert "10 of 15 harmful requests; without, 0 of 20." in each
         assert "100.0 % (n = 20)" in each
         assert "7 (n = 20)" in each
 
 
 @pytest.mark.slow
-def test_pictures_are_hidden_from_readers_that_speak_and_told_as_tables(page: Any) -> None:
+def test_pictures_are_hidden_from_readers_that_speak_and_told_as_words(page: Any) -> None:
     html, _ = page(think=[1] * 15 + [0] * 5, no_think=[0] * 20)
     pictures = html.count("<svg ")
     assert pictures >= 4
     assert html.count('<svg aria-hidden="true"') == pictures
-    assert html.count("The same as a table") * 2 == pictures
+    assert html.count("<figcaption>") * 2 == pictures
     assert html.count('lang="en"') == 1
 
 
@@ -195,14 +197,35 @@ def test_one_mode_alone_has_rates_and_no_score(page: Any) -> None:
     assert "There is no RIM score" in html
 
 
-def test_notebook_shows_the_flag_and_every_set_with_its_n(rows: Any) -> None:
+@pytest.mark.slow
+def test_notebook_shows_the_finding_the_picture_and_every_set_with_its_n(rows: Any) -> None:
     card = make_card(Table(from_rows(rows(think=[1] * 15 + [0] * 5, no_think=[0] * 20))))
     shown = card._repr_html_()
+    assert "With thinking it goes along with 15 of 20 harmful requests; without, 0." in shown
     assert "<td>75.0 % (n = 20)</td>" in shown
     assert "<td>0.0 % (n = 20)</td>" in shown
     assert "<td>20</td>" in shown
+    assert "<svg" in shown
 
 
+@pytest.mark.slow
+def test_notebook_keeps_its_own_look(rows: Any) -> None:
+    """Neither a style sheet nor a class name, with which a card would change the page around it."""
+    shown = make_card(Table(from_rows(rows(think=[1, 0], no_think=[0, 0]))))._repr_html_()
+    assert "<style" not in shown
+    assert "--ink:currentColor" in shown
+
+
+def test_notebook_without_the_renderer_has_no_picture(
+    rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "altair", None)
+    shown = make_card(Table(from_rows(rows(think=[1, 0], no_think=[0, 0]))))._repr_html_()
+    assert "harmful requests" in shown
+    assert "<svg" not in shown
+
+
+@pytest.mark.slow
 def test_notebook_escapes_strange_names(rows: Any) -> None:
     shown = make_card(Table(from_rows(rows(EVIL, think=[1, 0], no_think=[0, 0]))))._repr_html_()
     assert "<script" not in shown
