@@ -172,7 +172,7 @@
     if (harmful.judge_limits) cell.append(element("small", { class: "limits" }, `which ${harmful.judge_limits}`));
     if (row.badge) {
       const anchor = `${row.page}#badge-${row.id.split("--").slice(1).join("--")}`;
-      cell.append(element("small", {}, element("a", { href: anchor, "aria-label": `badge of ${row.model}` }, "badge to embed")));
+      cell.append(element("small", {}, element("a", { href: anchor }, "badge to embed", element("span", { class: "hidden" }, ` of ${row.model}`))));
     }
     return cell;
   }

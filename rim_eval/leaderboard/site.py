@@ -128,8 +128,10 @@ def _environment(*, card_pages: bool) -> "Environment":
     filters = {
         name: getattr(formatting, name) for name in ("interval", "p_text", "percent", "points")
     }
-    filters["unbroken"] = lambda text: text.replace(" ", "\N{NO-BREAK SPACE}")
-    environment = page_environment(leaderboard_dir() / "site", filters)
+    filters["tight"] = formatting.unbroken
+    folders = [leaderboard_dir() / "site", Path(card.__file__).parent]
+    environment = page_environment(folders, filters)
+    environment.add_extension("jinja2.ext.do")
     environment.globals |= {
         "kind_words": formatting.KIND_WORDS,
         "arm_words": formatting.ARM_WORDS,
