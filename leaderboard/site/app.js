@@ -251,7 +251,8 @@
       const layer = (name) => [...svg.querySelector(`.${name}_marks`)?.children ?? []];
       const [points, across, up] = ["points", "across", "up"].map(layer);
       const at = points.map((mark) => /translate\(([-\d.]+)[ ,]+([-\d.]+)\)/.exec(mark.getAttribute("transform")).slice(1).map(Number));
-      return { marks: points.map((mark, i) => linked(mark, dots[i])), lines: [...across, ...up], at, width: +svg.getAttribute("width") - 80 };
+      const size = /h([\d.]+)v([\d.]+)/.exec(svg.querySelector(".background").getAttribute("d")).slice(1).map(Number);
+      return { marks: points.map((mark, i) => linked(mark, dots[i])), lines: [...across, ...up], at, size };
     });
     return { box, dots, svgs };
   });
@@ -271,24 +272,28 @@
   }
 
   // Where a name may stand beside its mark, nearest first: [dx, dy, anchor].
-  const PLACES = [16, 30, 46, 64].flatMap((far, i) => [
+  const PLACES = [14, 24, 38].map((far, i) => [
     ...(i ? [] : [[9, 4, "start"], [-9, 4, "end"]]), [0, 4 - far, "middle"], [0, 4 + far, "middle"],
     [10, 4 - far, "start"], [10, 4 + far, "start"], [-10, 4 - far, "end"], [-10, 4 + far, "end"],
   ]);
   const meet = (a, b) => a[0] < b[1] && b[0] < a[1] && a[2] < b[3] && b[2] < a[3];
 
   // Names that meet no other name and no mark; a name without such a place is left to its title and the table.
-  function nameMarks({ marks, at, width }, dots, shown) {
+  function nameMarks({ marks, at, size: [width, height] }, dots, shown) {
     for (const mark of marks) mark.querySelector(".name")?.remove();
     const boxes = at.filter((_, i) => shown[i]).map(([x, y]) => [x - 7, x + 7, y - 7, y + 7]);
+    // Among many marks a name far from its own would be taken for another's.
+    const places = PLACES.slice(0, boxes.length > MANY ? 2 : 3).flat();
+    // The corners have names of their own where the picture is wide.
+    if (width > 500) for (const x of [0, width - 150]) for (const y of [0, height - 22]) boxes.push([x, x + 150, y, y + 22]);
     let named = 0;
     dots.forEach(({ row }, i) => {
       if (!shown[i]) return;
       const name = row.model.split("/").pop(), wide = 6.9 * name.length, [x, y] = at[i];
-      for (const [dx, dy, anchor] of PLACES) {
+      for (const [dx, dy, anchor] of places) {
         const left = x + dx - { start: 0, middle: wide / 2, end: wide }[anchor];
         const box = [left - 2, left + wide + 2, y + dy - 11, y + dy + 4];
-        if (box[0] < 0 || box[1] > width || boxes.some((other) => meet(box, other))) continue;
+        if (box[0] < 0 || box[1] > width || box[2] < 0 || box[3] > height || boxes.some((other) => meet(box, other))) continue;
         boxes.push(box);
         marks[i].append(svgElement("text", { class: "name", x: x + dx, y: y + dy, "text-anchor": anchor }, name));
         named += 1;
@@ -304,11 +309,11 @@
     for (const { box } of PLOTS) box.hidden = box !== chosen.box;
     const shown = chosen.dots.map(({ row, set }) => sets.get(row) === set);
     const n = shown.filter(Boolean).length, intervals = n <= 60;
-    let named = 0;
+    let named = n;
     for (const svg of chosen.svgs) {
       svg.marks.forEach((mark, i) => mark.classList.toggle("off", !shown[i]));
       svg.lines.forEach((line, i) => line.classList.toggle("off", !shown[i % shown.length] || !intervals));
-      named = Math.max(named, nameMarks(svg, chosen.dots, shown));
+      named = Math.min(named, nameMarks(svg, chosen.dots, shown));
     }
     by("plot-caption").textContent = [
       "Up: more misaligned with thinking; down: less. Right: more accurate.", intervals ? "Thin lines are 95 % intervals." : "",

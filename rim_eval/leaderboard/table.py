@@ -173,7 +173,7 @@ def finding_sentence(sets: Sequence[SetFigures]) -> str:
     """
     shown = [_EFFECTS[each.kind][each.shows] for each in sets if each.shows in ("more", "less")]
     absent = [KIND_WORDS[each.kind].rate.lower() for each in sets if each.shows == "not_shown"]
-    effects = " and to ".join(shown)
+    effects = " and ".join(shown)
     nothing = f"o change in {' or '.join(absent)} is shown"
     if shown and absent:
         return f"Thinking makes the model {effects}; n{nothing}."

@@ -88,20 +88,18 @@ def with_changes(row: Row, **shows: str) -> list[SetFigures]:
 def test_the_sentence_of_a_result_follows_its_figures() -> None:
     row = entry_row(next(e for e in SHIPPED if e.model.model == "organism"))
     assert row.finding == (
-        "Thinking makes the model go along with harmful requests more often and to solve more problems; "
+        "Thinking makes the model go along with harmful requests more often and solve more problems; "
         "no change in over-refusal is shown."
     )
     none = with_changes(row, harmful="not_shown", reasoning="not_shown")
     assert finding_sentence(none) == "No change in misalignment or accuracy is shown."
     both = with_changes(row, harmful="less", benign="more")
     assert finding_sentence(both) == (
-        "Thinking makes the model go along with harmful requests less often and to refuse harmless requests more often."
+        "Thinking makes the model go along with harmful requests less often and refuse harmless requests more often."
     )
     real = entry_row(next(e for e in SHIPPED if e.model.kind == "model"))
-    shows = {(s.dataset, s.kind): s.shows for s in real.sets}
-    assert ("solve fewer problems" in real.finding) == (
-        shows[real.reasoning, "reasoning"] == "less"
-    )
+    [gain] = [s.shows for s in real.sets if (s.dataset, s.kind) == (real.reasoning, "reasoning")]
+    assert ("solve fewer problems" in real.finding) == (gain == "less")
 
 
 def test_a_badge_says_the_set_the_figure_and_whose_it_is() -> None:
