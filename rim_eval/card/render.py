@@ -27,6 +27,7 @@ from rim_eval.types import PROMPT_KINDS, Mode
 
 _TEMPLATES: Final = Path(__file__).parent
 _MARKDOWN_SIGNS: Final = re.compile(r"([\\`*_\[\]|~#!])")
+
 Picture = tuple[str, plots.Figure]
 """A heading and what is under it."""
 

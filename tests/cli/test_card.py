@@ -90,3 +90,31 @@ def test_a_named_file_comes_first_and_two_of_one_judge_are_refused(
     second = shutil.copy(mine, tmp_path / "second.json")
     twice = ("--validation", mine, "--validation", second, "--out", tmp_path / "card")
     assert "are both about the judge `refusal`" in rim_eval("card", table, *twice).output
+
+
+@pytest.mark.slow
+def test_a_gate_and_another_model_come_on_the_card_with_its_files(
+    rows: Any, tmp_path: Path
+) -> None:
+    for name, n in (("mine", 60), ("other", 20)):
+        made = rows(think=[1] * n + [0] * (100 - n), no_think=[0] * 100, model=f"hf/{name}")
+        write_observations(Table(from_rows(made)), tmp_path / f"{name}.parquet")
+    limits = (
+        "version: 1\nvalidity:\n  complete: false\nlimits:\n  - figure: rim_score\n    at_most: 5\n"
+    )
+    (tmp_path / "limits.yaml").write_text(limits)
+    out = tmp_path / "card"
+    assert rim_eval("card", tmp_path / "other.parquet", "--out", tmp_path / "other").exit_code == 0
+    options = ("--gate", tmp_path / "limits.yaml", "--with", tmp_path / "other" / "card.json")
+    done = rim_eval("card", tmp_path / "mine.parquet", "--out", out, *options)
+    assert done.exit_code == 0, done.output
+    assert "Fail: it breaks 1 of 1 limits of limits.yaml." in done.output
+    for form in ("card.html", "card.md", "card.short.md", "card.svg"):
+        text = (out / form).read_text().replace("\N{NO-BREAK SPACE}", " ")
+        assert "Fail: it breaks" in text, form
+        assert "hf/mine" not in text.split("<details")[0].split("### ")[0], form
+    assert ">other</text>" in (out / "card.svg").read_text()
+    assert (out / "card.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert (
+        "Traceback" not in rim_eval("card", tmp_path / "mine.parquet", "--gate", "no.yaml").output
+    )

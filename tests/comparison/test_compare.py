@@ -347,3 +347,14 @@ def test_a_model_in_two_families_counts_in_both(table: Table) -> None:
         ("both", ("base", "tuned")),
         ("new", ("tuned",)),
     ]
+
+
+def test_a_notebook_and_pandas_get_every_models_figures(table: Table) -> None:
+    found = compare(table, "base")
+    frame = found.frame
+    assert set(frame["model"]) == set(found.models)
+    assert set(frame["mode"]) == {"think", "no_think", "change"}
+    shown = found._repr_html_()
+    assert "<style" not in shown
+    assert all(model in shown for model in found.models)
+    assert ">-" not in shown, "a true minus"

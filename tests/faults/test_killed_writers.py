@@ -41,7 +41,9 @@ def write_table(out: Path, rows: Path) -> None:
 
 
 def write_card(out: Path, rows: Path) -> None:
-    card.card_html = lambda each, *_: card.card_json(each)  # without pictures, which take seconds
+    # Without pictures, which take seconds.
+    card.card_html = lambda each, *_, **__: card.card_json(each)
+    card.card_pictures = lambda each, *_: (card.card_json(each), card.card_json(each).encode())
     rim_eval("card", rows, "--out", out)
 
 
