@@ -559,3 +559,95 @@ def _corners(across: float, up: float) -> Any:
         for y, change, baseline, dy in ((up, "more", "top", 8), (-up, "less", "bottom", -8))
     ]
     return alt.layer(*corners)
+
+
+class ModelRates(NamedTuple):
+    """One model's rates without thinking and with, in percent; None in a mode without a rate."""
+
+    label: str
+    no_think: Ends | None
+    think: Ends | None
+    state: State | None
+    """What its difference from the reference shows; None for the reference."""
+    note: str
+    """That difference in words, at the right of its name."""
+
+
+_BAND: Final = 46
+"""Height in pixels of one model: a line for its name and a line for its rates."""
+
+
+def rates(
+    models: Sequence[ModelRates],
+    width: int,
+    *,
+    title: str,
+    versus: str,
+    level: float | None = None,
+    legend: bool = True,
+) -> Spec:
+    """Rates without thinking and with, a line a model, from a hollow mark to a filled one.
+
+    Names stand above the marks, so that they have the whole width and never meet one another.
+
+    Args:
+        models: In the order to show them in.
+        width: Width of the picture in pixels.
+        title: Title of the axis.
+        versus: What is worse or better, for the legend: `than the reference`.
+        level: Where to draw a dashed line, percent: the reference's rate.
+        legend: Whether to explain the colours; not under a picture that does.
+    """
+    alt = import_altair()
+    inner, narrow = width - 24, width < NARROW
+    across = percent_domain([ends for each in models for ends in each[1:3] if ends])
+    x = {"title": title, "scale": alt.Scale(domain=across), "axis": alt.Axis(tickCount=5)}
+    scale = alt.Scale(domain=[-0.72, len(models) - 0.4], nice=False, reverse=True)
+    color, shape = _state_scales({each.state for each in models if each.state}, versus)
+    if not legend:
+        color, shape = color.legend(None), shape.legend(None)
+    letters = round((inner - (50 if narrow else 190)) / 7.4)
+    base = alt.Chart(inline([_rates_row(i, each, versus, letters, narrow=narrow) for i, each in enumerate(models)]))  # fmt: skip
+    base = base.encode(y=alt.Y("index:Q", scale=scale, axis=None))
+    other, reference = base.transform_filter("datum.state != null"), base.transform_filter("datum.state == null")  # fmt: skip
+    at, shown = alt.X("think:Q", **x), {"filled": True, "size": 110, "opacity": 1}
+    ink = alt.value(_DASHED["color"])
+    layers = [
+        *([_level_line(models, level).encode(x=alt.X("x:Q", **x), y=alt.Y("index:Q", scale=scale, axis=None))] if level is not None else []),
+        *(
+            part.mark_rule(strokeWidth=7, opacity=0.22).encode(alt.X(f"{mode}_low:Q", **x), x2=f"{mode}_high:Q", color=look)
+            for part, look in ((other, color), (reference, ink)) for mode in ("no_think", "think")
+        ),
+        other.mark_rule(strokeWidth=2).encode(alt.X("no_think:Q", **x), x2="think:Q", color=color),
+        reference.mark_rule(strokeWidth=2).encode(alt.X("no_think:Q", **x), x2="think:Q", color=ink),
+        other.mark_point(size=80, fill="white", opacity=1).encode(alt.X("no_think:Q", **x), color=color),
+        reference.mark_point(size=80, fill="white", opacity=1).encode(alt.X("no_think:Q", **x), color=ink),
+        other.mark_point(**shown).encode(at, color=color, shape=shape),
+        reference.mark_point(**shown).encode(at, color=ink),
+        base.mark_text(align="left", fontSize=13, dy=-17).encode(x=alt.value(0), text="label:N"),
+        base.mark_text(align="right", fontSize=13, dy=-17, fontWeight="bold").encode(x=alt.value(inner), text="note:N"),
+    ]  # fmt: skip
+    return altair_spec(alt.layer(*layers).properties(width=inner, height=_BAND * len(models)))
+
+
+def _level_line(models: Sequence[ModelRates], level: float) -> Any:
+    """A dashed line at a rate beside each model's marks, with gaps where the names are."""
+    alt = import_altair()
+    ends = [{"index": i - 0.2, "end": i + 0.3, "x": level} for i in range(len(models))]
+    return alt.Chart(inline(ends)).mark_rule(**_DASHED).encode(y2="end:Q")
+
+
+def _rates_row(
+    index: int, each: ModelRates, versus: str, letters: int, *, narrow: bool
+) -> dict[str, Any]:
+    """A model's marks; the name is cut in its middle, for names of one family differ at their ends."""
+    name, half = each.label, max(letters - 1, 8) // 2
+    if len(name) > letters:
+        name = f"{name[:half]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
+    note = each.note.partition(" (")[0] if narrow else each.note
+    row: dict[str, Any] = {"index": index, "label": name, "note": note}
+    row["state"] = state_label(each.state, versus) if each.state else None
+    for mode, ends in (("no_think", each.no_think), ("think", each.think)):
+        for part, value in zip(("", "_low", "_high"), ends or (None, None, None), strict=True):
+            row[f"{mode}{part}"] = value
+    return row

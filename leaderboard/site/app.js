@@ -1,15 +1,17 @@
-// The leaderboard's one script: filters and sorts the lines of data.js. No library, no network.
+// The leaderboard's one script: filters and sorts the results of data.js. No library, no network.
 // Everything from data.js enters the page as text or as a number, never as markup.
 "use strict";
 (() => {
   const { rows } = window.RIM_LEADERBOARD;
   const PAGE = 25;
+  // With fewer results than this everything is in sight: there is nothing to search, filter or count in boxes.
+  const MANY = 12;
   const SVG = "http://www.w3.org/2000/svg";
   const ARMS = {
     switch: "true switch", forced_empty: "forced empty", effort: "effort",
     prompted: "prompted", chain_of_thought: "chain of thought", checkpoint_pair: "two checkpoints",
   };
-  const SOURCES = { model: "models", organism: "organisms (planted)", published: "as published" };
+  const SOURCES = { model: "measured", published: "as published", organism: "organism (planted)" };
   const SIZES = [
     ["under 1 B", 0, 1e9], ["1 to 10 B", 1e9, 1e10], ["10 to 100 B", 1e10, 1e11], ["100 B and more", 1e11, Infinity],
   ];
@@ -69,11 +71,14 @@
   ];
   const KEYS = Object.fromEntries([...COLUMNS, ...MORE_KEYS].map((c) => [c.key, c]));
 
+  // Real models first, whatever the order: an organism is compared with none of them.
+  const last = (line) => (line.row.source === "organism" ? 1 : 0);
   function sorted(lines) {
     const { of } = KEYS[state.key];
     const sign = state.down ? -1 : 1;
     const keyed = lines.map((line) => [of(line), line]);
     keyed.sort(([a, x], [b, y]) => {
+      if (last(x) !== last(y)) return last(x) - last(y);
       if (a === null || b === null) return (a === null) - (b === null);
       if (a !== b) return a < b ? -sign : sign;
       return x.row.id < y.row.id ? -1 : 1;
@@ -86,12 +91,14 @@
     ...row.sets.flatMap((s) => [s.dataset, s.judge || "", s.grader || ""]),
   ].join(" ").toLowerCase()]));
 
+  const withOrganisms = () => Boolean(by("organisms")?.checked);
   function matches(line) {
     const { row } = line;
     const words = by("search").value.toLowerCase().split(/\s+/).filter(Boolean);
     const [, least, most] = SIZES[by("size").value] || [];
     return (
       line.harmful !== null &&
+      (withOrganisms() || row.source !== "organism") &&
       words.every((word) => texts.get(row).includes(word)) &&
       (!by("source").value || row.source === by("source").value) &&
       (!by("family").value || row.family === by("family").value) &&
@@ -157,11 +164,16 @@
       const word = row.source === "organism" ? "organism" : "as published";
       cell.append(element("span", { class: `tag ${row.source}` }, word));
     }
+    cell.append(element("span", { class: "sentence" }, row.finding));
     cell.append(element("small", {}, `${row.family}, ${size(row.parameters)}, ${ARMS[row.arm]}`));
     const wording = harmful.wording ? ` (${harmful.wording.split(",")[0]})` : "";
     const grader = harmful.grader ? ` by ${harmful.grader}` : "";
     cell.append(element("small", {}, `judge ${harmful.judge}${wording}${grader}`));
     if (harmful.judge_limits) cell.append(element("small", { class: "limits" }, `which ${harmful.judge_limits}`));
+    if (row.badge) {
+      const anchor = `${row.page}#badge-${row.id.split("--").slice(1).join("--")}`;
+      cell.append(element("small", {}, element("a", { href: anchor }, "badge to embed", element("span", { class: "hidden" }, ` of ${row.model}`))));
+    }
     return cell;
   }
 
@@ -197,9 +209,8 @@
     const left = lines.length - state.limit;
     by("more").hidden = left <= 0;
     by("more").textContent = `Show ${Math.min(left, PAGE)} more`;
-    by("count").textContent = lines.length === rows.length
-      ? `${rows.length} lines`
-      : `${lines.length} of ${rows.length} lines`;
+    const all = rows.filter((row) => withOrganisms() || row.source !== "organism").length;
+    by("count").textContent = all < MANY ? "" : lines.length === all ? `${all} results` : `${lines.length} of ${all} results`;
   }
 
   function drawHead() {
@@ -219,6 +230,11 @@
   function drawTallies(lines) {
     const counts = { more: 0, less: 0, not_shown: 0, unknown: 0 };
     for (const line of lines) counts[line.harmful.shows] += 1;
+    const real = lines.filter((line) => !last(line)), count = (show) => real.filter((l) => l.harmful.shows === show).length;
+    const n = real.length, parts = [`${count("more") || "none"} ${count("more") > 1 ? "are" : "is"} shown to be more misaligned with thinking`,
+      `${count("less") || "none"} less`, ...(count("not_shown") ? [`${count("not_shown")} neither`] : []),
+      ...(count("unknown") ? [`${count("unknown")} without an interval`] : [])];
+    by("summary").textContent = n ? `Of ${n} ${n > 1 ? "results" : "result"} of real models, ${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}.` : "";
     for (const button of by("tallies").children) {
       const { show } = button.dataset;
       button.firstChild.textContent = counts[show];
@@ -226,35 +242,83 @@
     }
   }
 
-  // The plot is drawn when the site is built, with a mark and two intervals for each row and harmful set, in the order
-  // of the rows. Here marks get a link and a title, and those of other rows and sets are hidden; so are intervals of many marks.
-  const DOTS = rows.flatMap((row) => {
+  // The plots are drawn when the site is built, without organisms and with them, each with a mark and two intervals for each
+  // row and harmful set, in the order of the rows. Here marks get a link, a title and a name, and those of other rows and
+  // sets are hidden; so are intervals of many marks.
+  const PLOTS = [...by("plot").querySelectorAll("[data-organisms]")].map((box) => {
+    const dots = rows.filter((row) => box.dataset.organisms === "on" || row.source !== "organism").flatMap(dotsOf);
+    const svgs = [...box.querySelectorAll("svg")].map((svg) => {
+      const layer = (name) => [...svg.querySelector(`.${name}_marks`)?.children ?? []];
+      const [points, across, up] = ["points", "across", "up"].map(layer);
+      const at = points.map((mark) => /translate\(([-\d.]+)[ ,]+([-\d.]+)\)/.exec(mark.getAttribute("transform")).slice(1).map(Number));
+      const size = /h([\d.]+)v([\d.]+)/.exec(svg.querySelector(".background").getAttribute("d")).slice(1).map(Number);
+      return { marks: points.map((mark, i) => linked(mark, dots[i])), lines: [...across, ...up], at, size };
+    });
+    return { box, dots, svgs };
+  });
+
+  function dotsOf(row) {
     const reasoning = row.sets.find((s) => s.kind === "reasoning" && s.dataset === row.reasoning);
     const harmful = row.sets.filter((s) => s.kind === "harmful" && change(s) !== null);
     return reasoning && change(reasoning) !== null ? harmful.map((set) => ({ row, set, reasoning })) : [];
-  });
-  const LAYERS = [...by("plot").querySelectorAll("svg")].flatMap((svg) => ["points", "across", "up"].map((name) => {
-    const marks = [...svg.querySelector(`.${name}_marks`)?.children ?? []];
-    return { name, marks: name === "points" ? marks.map(linked) : marks };
-  }));
+  }
 
-  function linked(mark, i) {
-    const { row, set, reasoning } = DOTS[i];
+  function linked(mark, { row, set, reasoning }) {
     const title = svgElement("title", {}, `${row.model}: misalignment ${points(change(set))}, accuracy ${points(change(reasoning))} points`);
-    const link = svgElement("a", { href: row.page || "#lines" }, title);
+    const link = svgElement("a", { href: row.page || "#results" }, title);
     mark.replaceWith(link);
     link.append(mark);
     return link;
   }
 
+  // Where a name may stand beside its mark, nearest first: [dx, dy, anchor].
+  const PLACES = [14, 24, 38].map((far, i) => [
+    ...(i ? [] : [[9, 4, "start"], [-9, 4, "end"]]), [0, 4 - far, "middle"], [0, 4 + far, "middle"],
+    [10, 4 - far, "start"], [10, 4 + far, "start"], [-10, 4 - far, "end"], [-10, 4 + far, "end"],
+  ]);
+  const meet = (a, b) => a[0] < b[1] && b[0] < a[1] && a[2] < b[3] && b[2] < a[3];
+
+  // Names that meet no other name and no mark; a name without such a place is left to its title and the table.
+  function nameMarks({ marks, at, size: [width, height] }, dots, shown) {
+    for (const mark of marks) mark.querySelector(".name")?.remove();
+    const boxes = at.filter((_, i) => shown[i]).map(([x, y]) => [x - 7, x + 7, y - 7, y + 7]);
+    // Among many marks a name far from its own would be taken for another's.
+    const places = PLACES.slice(0, boxes.length > MANY ? 2 : 3).flat();
+    // The corners have names of their own where the picture is wide.
+    if (width > 500) for (const x of [0, width - 150]) for (const y of [0, height - 22]) boxes.push([x, x + 150, y, y + 22]);
+    let named = 0;
+    dots.forEach(({ row }, i) => {
+      if (!shown[i]) return;
+      const name = row.model.split("/").pop(), wide = 6.9 * name.length, [x, y] = at[i];
+      for (const [dx, dy, anchor] of places) {
+        const left = x + dx - { start: 0, middle: wide / 2, end: wide }[anchor];
+        const box = [left - 2, left + wide + 2, y + dy - 11, y + dy + 4];
+        if (box[0] < 0 || box[1] > width || box[2] < 0 || box[3] > height || boxes.some((other) => meet(box, other))) continue;
+        boxes.push(box);
+        marks[i].append(svgElement("text", { class: "name", x: x + dx, y: y + dy, "text-anchor": anchor }, name));
+        named += 1;
+        return;
+      }
+    });
+    return named;
+  }
+
   function drawPlot(lines) {
     const sets = new Map(lines.map(({ row, harmful }) => [row, harmful]));
-    const shown = DOTS.map(({ row, set }) => sets.get(row) === set);
+    const chosen = PLOTS.find(({ box }) => box.dataset.organisms === (withOrganisms() ? "on" : "off")) ?? PLOTS[0];
+    for (const { box } of PLOTS) box.hidden = box !== chosen.box;
+    const shown = chosen.dots.map(({ row, set }) => sets.get(row) === set);
     const n = shown.filter(Boolean).length, intervals = n <= 60;
-    for (const { name, marks } of LAYERS)
-      marks.forEach((mark, i) => mark.classList.toggle("off", !shown[i] || (name !== "points" && !intervals)));
-    by("plot-caption").textContent =
-      `${n} of ${lines.length} lines have both figures. Up: more misaligned with thinking; down: less. Right: more accurate.${intervals ? " Thin lines are 95 % intervals." : ""}`;
+    let named = n;
+    for (const svg of chosen.svgs) {
+      svg.marks.forEach((mark, i) => mark.classList.toggle("off", !shown[i]));
+      svg.lines.forEach((line, i) => line.classList.toggle("off", !shown[i % shown.length] || !intervals));
+      named = Math.min(named, nameMarks(svg, chosen.dots, shown));
+    }
+    by("plot-caption").textContent = [
+      "Up: more misaligned with thinking; down: less. Right: more accurate.", intervals ? "Thin lines are 95 % intervals." : "",
+      n < lines.length ? `${n} of ${lines.length} results have both figures.` : "", named < n ? "Names without room are in the table." : "",
+    ].filter(Boolean).join(" ");
   }
 
   let lines = [];
@@ -287,12 +351,12 @@
   function setUp() {
     const harmful = rows.flatMap((row) => row.sets.filter((s) => s.kind === "harmful"));
     const used = new Set(rows.map((row) => row.source)), arms = new Set(rows.map((row) => row.arm));
-    options("source", "all", Object.entries(SOURCES).filter(([source]) => used.has(source)));
+    options("source", "all", Object.entries(SOURCES).filter(([source]) => used.has(source) && source !== "organism"));
     options("family", "all", distinct(rows.map((row) => row.family)));
     options("size", "all", SIZES.map(([label], index) => [index, label]));
     options("arm", "all", Object.entries(ARMS).filter(([arm]) => arms.has(arm)));
     options("judge", "all", distinct(harmful.map((s) => s.judge)));
-    options("harmful", "each line's first", distinct(harmful.map((s) => s.dataset)));
+    options("harmful", "each result's first", distinct(harmful.map((s) => s.dataset)));
     by("sort").replaceChildren(...Object.values(KEYS).flatMap(({ key, label }) => [["down", "↓"], ["up", "↑"]].map(
       ([way, arrow]) => element("option", { value: `${key} ${way}` }, `${label} ${arrow}`))));
     by("tallies").replaceChildren(...Object.entries(SHOWS).map(([show, [sign, words]]) => {
@@ -301,6 +365,12 @@
       button.addEventListener("click", () => { state.show = state.show === show ? "" : show; filter(); });
       return button;
     }));
+    // A control is there where it has something to choose; with few results none is.
+    const many = rows.filter((row) => row.source !== "organism").length >= MANY;
+    for (const id of ["search", "sort"]) by(id).parentElement.hidden = !many;
+    for (const id of ["source", "family", "size", "arm", "judge", "harmful"]) by(id).parentElement.hidden = !many || by(id).options.length < 3;
+    by("tallies").hidden = !many;
+    by("organisms")?.addEventListener("change", filter);
     for (const id of ["source", "family", "size", "arm", "judge", "harmful"]) by(id).addEventListener("change", filter);
     by("search").addEventListener("input", filter);
     by("sort").addEventListener("change", () => { const [key, way] = by("sort").value.split(" "); sortBy(key, way === "down"); });

@@ -14,7 +14,7 @@ from rim_eval.card.schema import Card
 from rim_eval.card.tables import SHORT_HEAD, short_rows
 from rim_eval.errors import RimError
 
-_INK: Final = "--ink:currentColor;--soft:currentColor;--axis:currentColor;--none:currentColor;--grid:#8884;--paper:#0000;--worse:#d9622b;--better:#2f8fd0;max-width:46rem"
+NOTEBOOK_LOOK: Final = "--ink:currentColor;--soft:currentColor;--axis:currentColor;--none:currentColor;--grid:#8884;--paper:#0000;--worse:#d9622b;--better:#2f8fd0;max-width:46rem"
 
 
 def notebook_html(card: Card) -> str:
@@ -30,7 +30,7 @@ def notebook_html(card: Card) -> str:
     cells = ["".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row) for tag, row in rows]
     table = f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
     facts = ", ".join(f"{name} {value}" for name, value in found.facts)
-    return f'<div style="{_INK}">{head}{_picture(card)}{table}<p>{escape(facts)}</p></div>'
+    return f'<div style="{NOTEBOOK_LOOK}">{head}{_picture(card)}{table}<p>{escape(facts)}</p></div>'
 
 
 def _picture(card: Card) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--family", "families", multiple=True, metavar="NAME=MODEL,MODEL", help="Models of one family (repeatable): their mean change, and from four models on what it says of further ones.")  # fmt: skip
 @click.option("--series", is_flag=True, help="The models are checkpoints, in the order given.")
 @judge_option
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for compare.json and compare.html.")  # fmt: skip
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for compare.html, compare.md and compare.json.")  # fmt: skip
 def command(logs: Sequence[str], reference: str | None, pair: tuple[str, str] | None, families: Sequence[str], series: bool, judge: str | None, out: Path | None) -> None:  # fmt: skip
     """Compare the models in LOGS: logs, folders, tables of observations, or cards (card.json).
 
@@ -36,7 +36,13 @@ def command(logs: Sequence[str], reference: str | None, pair: tuple[str, str] | 
 
     rim-eval compare a=logs/a b=logs/b c=logs/c d=logs/d --reference a --family all=a,b,c,d
     """
-    from rim_eval.comparison import checkpoint_pair, compare, comparison_html, comparison_text
+    from rim_eval.comparison import (
+        checkpoint_pair,
+        compare,
+        comparison_html,
+        comparison_markdown,
+        comparison_text,
+    )
     from rim_eval.observations import label_of
 
     labels = [label_of(log) for log in logs]
@@ -79,9 +85,13 @@ def command(logs: Sequence[str], reference: str | None, pair: tuple[str, str] | 
     )
     click.echo(comparison_text(comparison))
     if out is not None:
-        text, page = comparison.model_dump_json(indent=1) + "\n", comparison_html(comparison)
-        write_whole({out / "compare.json": text, out / "compare.html": page})
-        click.echo(f"\n{out}/compare.html  compare.json")
+        texts = {
+            "compare.html": comparison_html(comparison),
+            "compare.md": comparison_markdown(comparison),
+            "compare.json": comparison.model_dump_json(indent=1) + "\n",
+        }
+        write_whole({out / name: text for name, text in texts.items()})
+        click.echo(f"\n{out}/{'  '.join(texts)}")
 
 
 def _parse_families(options: Sequence[str]) -> dict[str, list[str]]:

@@ -51,14 +51,19 @@ def check(paths: Sequence[Path]) -> None:
 @click.option("--reference", type=_EXISTING, default=lambda: leaderboard_dir() / "reference", show_default="leaderboard/reference", help="Folder of published tables.")  # fmt: skip
 @click.option("--out", type=_NEW, default=Path("site"), show_default=True, help="Folder for the site.")  # fmt: skip
 @click.option("--card-pages/--no-card-pages", default=True, show_default=True, help="Write each entry's whole card as a page too, with pictures (about a second each).")  # fmt: skip
+@click.option("--url", default="", help="Address that the site will have, for the lines that embed a badge.")  # fmt: skip
 @progress_option
-def build(results: Path, reference: Path, out: Path, card_pages: bool, progress: Progress) -> None:
+def build(
+    results: Path, reference: Path, out: Path, card_pages: bool, url: str, progress: Progress
+) -> None:
     """Check all entries and write the static site; it opens from the folder, without a server."""
     from rim_eval.leaderboard import read_references, write_site
 
     entries = _check((results,)).entries
     references = read_references(reference)
-    pages = write_site(entries, references, out, card_pages=card_pages, progress=progress)
+    pages = write_site(
+        entries, references, out, card_pages=card_pages, url=url, progress=progress
+    )
     click.echo(f"{len(entries)} entries, {len(pages)} pages. Open {pages[0]}")
 
 

@@ -10,6 +10,7 @@ from rim_eval._version import __version__
 from rim_eval.card import Card, SetCard, make_card
 from rim_eval.comparison import schema
 from rim_eval.comparison.changes import SetVerdicts, changes_by_prompt, mean_by_prompt
+from rim_eval.comparison.comparison import Comparison
 from rim_eval.comparison.families import (
     families_over_sets,
     families_without_mean,
@@ -43,7 +44,7 @@ def compare(
     families: Mapping[str, Sequence[str]] | None = None,
     series: bool = False,
     level: float = 0.95,
-) -> schema.Comparison:
+) -> Comparison:
     """Compare every model with the reference, set by set.
 
     Differences between models of a table are paired on the prompts that both were scored on. Cards
@@ -92,9 +93,10 @@ def compare(
             f"No other model was scored on a prompt that {reference} was scored on: run them on the same sets."
         )
     without_mean = families_without_mean(sets, families)
-    return schema.Comparison(
+    return Comparison(
         rim_eval=__version__,
         reference=reference,
+        primary=cards[reference].primary,
         level=level,
         series=series,
         paired=verdicts is not None,

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from rim_eval import plots
-from rim_eval.comparison.schema import Comparison, FamilyMean, FamilyOverSets, SetComparison
+from rim_eval.comparison.comparison import Comparison
+from rim_eval.comparison.schema import FamilyMean, FamilyOverSets, SetComparison
 from rim_eval.formatting import KIND_WORDS, interval, p_text, points
 from rim_eval.statistics import LEAST_FAMILY, RandomEffects, Significance
 from rim_eval.types import PromptKind

@@ -1,26 +1,18 @@
-"""What a comparison holds: every model's own figures, and its differences from the named reference."""
+"""What a comparison holds of each set: every model's own figures, and its differences from the named reference."""
 
-from html import escape
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Iterable
+from typing import Final, Literal
 
 from pydantic import Field, NonNegativeInt
 
 from rim_eval.card import Figures
-from rim_eval.results.frame import figure_frame, figure_rows
 from rim_eval.statistics import RandomEffects, Significance, significance
 from rim_eval.types import ArmKind, FiniteModel, PromptKind
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Quantity = Literal["no_think", "think", "change"]
 """What two models are compared in: the rate in either mode, and the change that thinking brings."""
 
 QUANTITIES: Final[tuple[Quantity, ...]] = ("no_think", "think", "change")
-
-
-def _one_decimal(value: float) -> str:
-    return f"{value:.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 class PointsEstimate(FiniteModel):
@@ -57,6 +49,13 @@ class ModelDifference(PointsEstimate):
     """Prompts of the reference, where the two are not paired."""
     n_left_out: NonNegativeInt
     """Prompts of either model that are not among the compared ones."""
+
+    @property
+    def corrected(self) -> Significance:
+        """What it shows among all comparisons of its set and quantity: Holm's p value has to agree with the interval."""
+        if self.p_holm is not None and self.p_holm > 1 - self.level:
+            return "includes_zero"
+        return self.significance
 
 
 class FamilyMean(PointsEstimate):
@@ -99,6 +98,10 @@ class ModelRow(FiniteModel):
     against: tuple[ModelDifference, ...] = ()
     """Differences from the reference; empty for the reference itself."""
 
+    def difference(self, quantity: Quantity) -> ModelDifference | None:
+        """The difference from the reference in one quantity; None where there is none."""
+        return next((each for each in self.against if each.quantity == quantity), None)
+
 
 class SetComparison(FiniteModel):
     """All models on one set and kind."""
@@ -109,41 +112,21 @@ class SetComparison(FiniteModel):
     rows: tuple[ModelRow, ...]
     families: tuple[FamilyMean, ...] = ()
 
+    def row(self, model: str) -> ModelRow | None:
+        """The row of one model; None where the set was not run on it."""
+        return next((row for row in self.rows if row.model == model), None)
 
-class Comparison(FiniteModel):
-    """Models against a named reference."""
 
-    schema_version: Literal[1] = 1
-    rim_eval: str
-    """Version of rim_eval."""
-    reference: str
-    """Model that every difference between models is from; the mode's reference is `no_think`."""
-    level: float
-    series: bool = False
-    """Whether the models are checkpoints in order of training."""
-    paired: bool = True
-    """Whether differences between models are paired prompt by prompt; those between modes always are."""
-    models: tuple[str, ...]
-    sets: tuple[SetComparison, ...]
-    families: tuple[FamilyOverSets, ...] = ()
-    remarks: tuple[str, ...] = ()
-    """What a reader must know: budgets that differ, sets that only some models were run on."""
+def headline_set(sets: Iterable[SetComparison], primary: str | None) -> SetComparison | None:
+    """The set that a comparison's finding is about: never chosen by its result.
 
-    @property
-    def frame(self) -> "pd.DataFrame":
-        """One row a set, model and figure: rates in percent by mode, and the change with thinking in points."""
-        return figure_frame(
-            row
-            for each in self.sets
-            for model in each.rows
-            for row in figure_rows(
-                model.model, each.dataset, each.kind, model.figures, verified=model.verified
-            )
-        )
+    Args:
+        sets: Harmful ones first.
+        primary: Name of the reference's primary set.
 
-    def _repr_html_(self) -> str:
-        """The figures of all models, for notebooks."""
-        remarks = "".join(f"<li>{escape(remark)}</li>" for remark in self.remarks)
-        figures: str = self.frame.drop(columns="p_value").to_html(index=False, float_format=_one_decimal, na_rep="")  # fmt: skip
-        head = f"<p><b>{len(self.models)} models, reference {escape(self.reference)}</b></p>"
-        return f"<div>{head}<ul>{remarks}</ul>{figures}</div>"
+    Returns:
+        The primary set where another model has it too, else the first one where models are compared, else the first one.
+    """
+    ordered = sorted(sets, key=lambda each: (each.kind, each.dataset) != ("harmful", primary))
+    compared = (each for each in ordered if any(row.against for row in each.rows))
+    return next(compared, next(iter(ordered), None))

@@ -4,7 +4,7 @@ from rim_eval.leaderboard.check import Checked, check_file, check_paths
 from rim_eval.leaderboard.export import export, record
 from rim_eval.leaderboard.schema import Entry, ModelFile, add_card, allowed_judges, read_references
 from rim_eval.leaderboard.site import write_site
-from rim_eval.leaderboard.table import entry_row
+from rim_eval.leaderboard.table import badge, embed_line, entry_row
 
 __all__ = [
     "Checked",
@@ -12,8 +12,10 @@ __all__ = [
     "ModelFile",
     "add_card",
     "allowed_judges",
+    "badge",
     "check_file",
     "check_paths",
+    "embed_line",
     "entry_row",
     "export",
     "read_references",

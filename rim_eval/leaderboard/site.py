@@ -14,12 +14,19 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rim_eval import formatting
+from rim_eval import card, formatting
 from rim_eval.card import all_sets_picture, card_html, card_json, page_environment
 from rim_eval.errors import RimError
 from rim_eval.files import is_partial, whole_file, write_whole
 from rim_eval.leaderboard.schema import Entry, Reference
-from rim_eval.leaderboard.table import Row, csv_lines, entry_row, published_rows
+from rim_eval.leaderboard.table import (
+    Row,
+    badge,
+    csv_lines,
+    embed_line,
+    entry_row,
+    published_rows,
+)
 from rim_eval.paths import leaderboard_dir
 from rim_eval.plots import ChangePoint, changes, svg
 from rim_eval.progress import Progress
@@ -40,6 +47,7 @@ def write_site(
     *,
     card_pages: bool = True,
     progress: Progress | None = None,
+    url: str = "",
 ) -> list[Path]:
     """Write the site; a folder that holds an earlier site is replaced, once all of the new one is written.
 
@@ -50,6 +58,7 @@ def write_site(
         card_pages: Also write each entry's whole RIM card as a page, and draw the changes on the model's page
             (about a second each); without, the overview is the only picture.
         progress: Where pages are counted.
+        url: Address that the site will have, for the lines that embed a badge.
 
     Returns:
         The pages.
@@ -79,11 +88,14 @@ def write_site(
         for name, text in _assets_and_data(every_row, entries).items():
             write(name, text)
         kinds = {entry.model.kind for entry in entries}
-        overview = _overview(every_row)
-        render("index.html", "index.html.jinja", kinds=kinds, rows=every_row, references=references, plots=overview)  # fmt: skip
+        overviews = _overviews(every_row)
+        render("index.html", "index.html.jinja", kinds=kinds, rows=every_row, references=references, overviews=overviews)  # fmt: skip
         pairs = zip(entries, rows, strict=True)
         for folder, group in groupby(pairs, key=lambda pair: pair[0].folder):
-            cards = [(e, row, all_sets_picture(e.card) if card_pages else None) for e, row in group]
+            cards = [
+                (e, row, all_sets_picture(e.card) if card_pages else None, embed_line(row, url))
+                for e, row in group
+            ]
             render(f"models/{folder}.html", "model.html.jinja", model=cards[0][0].model, cards=cards)  # fmt: skip
         for reference in references:
             values = {"reference": reference, "rows": published[reference.id]}
@@ -129,8 +141,10 @@ def _environment(*, card_pages: bool) -> "Environment":
     filters = {
         name: getattr(formatting, name) for name in ("interval", "p_text", "percent", "points")
     }
-    filters["unbroken"] = lambda text: text.replace(" ", "\N{NO-BREAK SPACE}")
-    environment = page_environment(leaderboard_dir() / "site", filters)
+    filters["tight"] = formatting.unbroken
+    folders = [leaderboard_dir() / "site", Path(card.__file__).parent]
+    environment = page_environment(folders, filters)
+    environment.add_extension("jinja2.ext.do")
     environment.globals |= {
         "kind_words": formatting.KIND_WORDS,
         "arm_words": formatting.ARM_WORDS,
@@ -149,15 +163,25 @@ def _assets_and_data(rows: Sequence[Row], entries: Sequence[Entry]) -> Mapping[s
     writer = csv.DictWriter(table, lines[0] if lines else (), lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
-    sources = {name: leaderboard_dir() / "site" / name for name in ("app.js", "style.css")}
+    look, site = Path(card.__file__).with_name("page.css"), leaderboard_dir() / "site"
+    styles = [source.read_text(encoding="utf-8") for source in (look, site / "style.css")]
     return {
-        **{name: source.read_text(encoding="utf-8") for name, source in sources.items()},
+        "app.js": (site / "app.js").read_text(encoding="utf-8"),
+        "style.css": "".join(styles),
         "data/leaderboard.json": text + "\n",
         # A script and not a fetched file: a page opened from a folder may not fetch.
         "data.js": f"window.RIM_LEADERBOARD = {text};\n",
         "data/leaderboard.csv": table.getvalue(),
         **{f"data/cards/{entry.id}.json": card_json(entry.card) for entry in entries},
+        **{row.badge: badge(row) for row in rows if row.badge},
     }
+
+
+def _overviews(rows: Sequence[Row]) -> Mapping[str, list[str]]:
+    """The overview without organisms, whose axes fit the real models, and with them: by what the page's switch says."""
+    real = [row for row in rows if row.source != "organism"]
+    drawn = {"off": real, "on": rows if len(real) < len(rows) else ()}
+    return {switch: _overview(chosen) for switch, chosen in drawn.items() if chosen}
 
 
 def _overview(rows: Sequence[Row]) -> list[str]:

@@ -1,12 +1,14 @@
 """The rows of the leaderboard: one record an entry, the same on the page, in JSON and in CSV."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from html import escape
 from typing import Any, Final, Literal, NamedTuple
 
 from rim_eval.card import Card, SetCard
+from rim_eval.formatting import KIND_WORDS, interval, points
 from rim_eval.judging import judge_wording
 from rim_eval.leaderboard.check import is_sample, whole_size
-from rim_eval.leaderboard.schema import Entry, Reference, judge_limits, slug
+from rim_eval.leaderboard.schema import Entry, PublishedModel, Reference, judge_limits, slug
 from rim_eval.prompt_sets import entries
 from rim_eval.results.rates import ArmRate
 from rim_eval.statistics import Significance
@@ -22,6 +24,22 @@ _SHOWS: Final[dict[Significance, Shows]] = {
     "includes_zero": "not_shown",
     "unknown": "unknown",
 }
+
+_EFFECTS: Final[dict[PromptKind, dict[Shows, str]]] = {
+    "harmful": {"more": "go along with harmful requests more often", "less": "go along with harmful requests less often"},
+    "benign": {"more": "refuse harmless requests more often", "less": "refuse harmless requests less often"},
+    "reasoning": {"more": "solve more problems", "less": "solve fewer problems"},
+}  # fmt: skip
+
+_COLOURS: Final[dict[Shows, str]] = {"more": "#B8420F", "less": "#00639C"}
+
+_BADGE: Final = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="22" role="img" aria-label="{name}: {value}">
+<title>{name}: {value}</title>
+<rect width="{left}" height="22" fill="#333333"/><rect x="{left}" width="{right}" height="22" fill="{colour}"/>
+<g fill="#FFFFFF" text-anchor="middle" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">
+<text x="{at}" y="15">{name}</text><text x="{value_at}" y="15">{value}</text></g>
+</svg>
+"""
 
 _MODEL_FIELDS: Final = {"model", "developer", "family", "parameters"}
 
@@ -81,6 +99,10 @@ class Row(FiniteModel):
     parameters: int | None
     arm: str
     measured: str | None = None
+    finding: str
+    """What thinking does to the model, in one sentence that follows from the figures."""
+    badge: str | None = None
+    """Picture of the result, relative to the site; None of published rows."""
     harmful: str | None
     """Name of the set that comes first; likewise `benign` and `reasoning`."""
     benign: str | None = None
@@ -94,7 +116,14 @@ def entry_row(entry: Entry) -> Row:
     sets = tuple(_figures(card, each) for kind in PROMPT_KINDS for each in card.of_kind(kind))
     benign = [each for each in sets if each.kind == "benign"]
     largest = max(benign, key=lambda each: each.pairs or 0, default=None)
+    shown = [
+        _find(sets, card.primary, "harmful"),
+        largest,
+        _find(sets, card.primary_reasoning, "reasoning"),
+    ]
     return Row(
+        finding=finding_sentence([each for each in shown if each]),
+        badge=f"badges/{entry.id}.svg",
         id=entry.id,
         page=f"models/{entry.folder}.html",
         source=entry.model.kind,
@@ -127,6 +156,7 @@ def published_rows(reference: Reference) -> Iterator[Row]:
             id=f"{reference.id}--{slug(model.model)}",
             page=f"models/{reference.id}.html",
             source="published",
+            finding=_published_finding(model),
             arm=reference.arm_kind,
             harmful=reference.harmful_set,
             reasoning=reference.reasoning_set,
@@ -135,9 +165,52 @@ def published_rows(reference: Reference) -> Iterator[Row]:
         )
 
 
+def finding_sentence(sets: Sequence[SetFigures]) -> str:
+    """Say in one sentence what thinking is shown to do, and what it is not shown to do.
+
+    Args:
+        sets: The sets of an entry that come first, one of a kind, harmful first.
+    """
+    shown = [_EFFECTS[each.kind][each.shows] for each in sets if each.shows in ("more", "less")]
+    absent = [KIND_WORDS[each.kind].rate.lower() for each in sets if each.shows == "not_shown"]
+    effects = " and ".join(shown)
+    nothing = f"o change in {' or '.join(absent)} is shown"
+    if shown and absent:
+        return f"Thinking makes the model {effects}; n{nothing}."
+    return f"Thinking makes the model {effects}." if shown else f"N{nothing}."
+
+
+def badge(row: Row) -> str:
+    """Draw a result as an SVG of one line, for a model's own page: set, RIM score, interval.
+
+    Args:
+        row: The row of an entry.
+    """
+    found = next(s for s in row.sets if (s.dataset, s.kind) == (row.harmful, "harmful"))
+    name = f"RIM score, {found.dataset}{' (organism)' if row.source == 'organism' else ''}"
+    sign = {"more": "▲ ", "less": "▼ "}.get(found.shows, "")
+    value = f"{sign}{points(found.difference.points)} ({interval(*found.difference[1:])})"
+    left, right = (round(6.6 * len(text)) + 14 for text in (name, value))
+    return _BADGE.format(
+        name=escape(name), value=escape(value), left=left, width=left + right, right=right,
+        at=left / 2, value_at=left + right / 2, colour=_COLOURS.get(found.shows, "#5F5F5F"),
+    )  # fmt: skip
+
+
+def embed_line(row: Row, url: str = "") -> str:
+    """The Markdown that shows a result's badge and links to its page.
+
+    Args:
+        row: The row of an entry.
+        url: Address of the site; empty for paths that are relative to it.
+    """
+    base = f"{url.rstrip('/')}/" if url else ""
+    return f"[![RIM score of {row.model}]({base}{row.badge})]({base}{row.page})"
+
+
 def csv_lines(row: Row) -> Iterator[dict[str, Any]]:
     """Make one line a set, values by column."""
-    about = row.model_dump(exclude={"page", "harmful", "benign", "reasoning", "sets"})
+    about = row.model_dump(exclude={"page", "badge", "harmful", "benign", "reasoning", "sets"})
     for each in row.sets:
         line = dict(about)
         for name, value in each:
@@ -146,6 +219,17 @@ def csv_lines(row: Row) -> Iterator[dict[str, Any]]:
             else:
                 line[name] = value
         yield line
+
+
+def _find(sets: Sequence[SetFigures], name: str | None, kind: PromptKind) -> SetFigures | None:
+    return next((each for each in sets if (each.dataset, each.kind) == (name, kind)), None)
+
+
+def _published_finding(model: PublishedModel) -> str:
+    """The direction of a published difference, which has no interval."""
+    rises = model.misalignment_think > model.misalignment_no_think
+    word = "more" if rises else "no more"
+    return f"As published, it goes along with {word} harmful requests with thinking; no interval says how sure that is."
 
 
 def _figures(card: Card, each: SetCard) -> SetFigures:

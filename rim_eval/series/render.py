@@ -9,18 +9,17 @@ from typing import Final
 from rim_eval import plots
 from rim_eval.card import Picture, escape_markdown, page_environment, render_page
 from rim_eval.comparison import comparison_text
-from rim_eval.comparison.render import (
+from rim_eval.comparison.pictures import difference_pictures, training_pictures
+from rim_eval.comparison.schema import Quantity
+from rim_eval.comparison.tables import (
     AGAINST_HEAD,
     HEAD,
     QUANTITY_WORDS,
     Row,
     against_rows,
     aligned,
-    difference_pictures,
     own_rows,
-    training_pictures,
 )
-from rim_eval.comparison.schema import Quantity
 from rim_eval.formatting import KIND_WORDS, interval, p_text, points
 from rim_eval.series.schema import SeriesReport, SeriesTrend
 from rim_eval.types import PROMPT_KINDS, PromptKind
@@ -67,10 +66,11 @@ def series_html(report: SeriesReport) -> str:
     Raises:
         RimError: The renderer of the pictures is not installed.
     """
+    found = report.comparison
     pictures = [
-        *training_pictures(report.comparison),
+        *training_pictures(found.sets),
         *_trend_picture(report),
-        *difference_pictures(report.comparison),
+        *difference_pictures(found.sets, found.reference, paired=found.paired),
     ]
     return render_page(
         Path(__file__).with_name("series.html.jinja"), pictures=pictures, **_values(report)
@@ -126,8 +126,8 @@ def _values(report: SeriesReport) -> dict[str, object]:
         grids.append((f"Trend {_span(report)}", TREND_HEAD, trend_rows(report)))
     for each in comparison.sets:
         title = f"{each.dataset}: {KIND_WORDS[each.kind].rate.lower()}"
-        grids.append((title, HEAD, list(own_rows(each, comparison))))
-        if rows := list(against_rows(each)):
+        grids.append((title, HEAD, list(own_rows(each, comparison.reference))))
+        if rows := list(against_rows(each, comparison.reference)):
             minus = f"{each.dataset}: minus {comparison.reference}, in percentage points"
             grids.append((minus, AGAINST_HEAD, rows))
     return {

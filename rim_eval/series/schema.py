@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints, model_validator
 
-from rim_eval.comparison.schema import Comparison, PointsEstimate, Quantity
+from rim_eval.comparison import Comparison
+from rim_eval.comparison.schema import PointsEstimate, Quantity
 from rim_eval.types import FiniteModel, FrozenModel, Name, PromptKind
 
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@-]{0,99}$")]

@@ -113,16 +113,18 @@ def test_epochs_that_differ_alike_narrow_with_the_prompts(rows: Any) -> None:
 @pytest.mark.slow
 def test_page_is_coloured_as_the_table_says(rows: Any) -> None:
     """A difference whose interval lies above 0 is coloured, and no other."""
-    base = rows(model="base", think=[0] * 11 + [1] * 3 + [0] * 86)
-    tuned = rows(model="tuned", think=[1] * 11 + [0] * 89)
+    off = [0] * 100
+    base = rows(model="base", think=[0] * 11 + [1] * 3 + [0] * 86, no_think=off)
+    tuned = rows(model="tuned", think=[1] * 11 + [0] * 89, no_think=off)
     found = compare(Table(from_rows([*base, *tuned])), "base")
-    [against] = found.sets[0].rows[1].against
+    _, against, _ = found.sets[0].rows[1].against
     assert against.lower > 0
-    assert "not significant" not in comparison_text(found)
-    nearly = rows(model="tuned", think=[1] * 10 + [0] * 90)
+    assert "with thinking         +8.0        " in comparison_text(found)
+    assert "worse than the reference" in comparison_text(found)
+    nearly = rows(model="tuned", think=[1] * 10 + [0] * 90, no_think=off)
     same = compare(Table(from_rows([*base, *nearly])), "base")
-    assert same.sets[0].rows[1].against[0].lower < 0
-    assert "not significant" in comparison_text(same)
+    assert same.sets[0].rows[1].against[1].lower < 0
+    assert "worse than the reference" not in comparison_text(same)
     one, other = (comparison_html(each).upper().count("#B8420F") for each in (found, same))
     assert one > other
 
@@ -221,8 +223,8 @@ def test_command_names_the_reference_and_draws_a_series(files: list[str], tmp_pa
     plain = json.loads((out / "compare.json").read_text())
     assert plain["models"] == ["early", "final"]
     page = (out / "compare.html").read_text()
-    assert "Over training: doors" in page
-    assert "Safety against ability" in page
+    assert page.index("<h1") < page.index("<svg") < page.index("<table")
+    assert (out / "compare.md").read_text().startswith("**")
     assert "<script" not in page
 
 

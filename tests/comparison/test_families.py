@@ -12,8 +12,7 @@ from click.testing import CliRunner
 
 from rim_eval.card import Card, card_json, make_card
 from rim_eval.cli import main
-from rim_eval.comparison import compare, comparison_html, comparison_text
-from rim_eval.comparison.schema import Comparison
+from rim_eval.comparison import Comparison, compare, comparison_html, comparison_text
 from rim_eval.errors import RimError
 from rim_eval.observations import Table, from_rows, write_observations
 from rim_eval.statistics import Estimate, random_effects, random_effects_of_estimates

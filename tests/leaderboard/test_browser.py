@@ -9,10 +9,13 @@ from benchmarks._browser import Browser
 from benchmarks._synthetic_entries import synthetic_entries
 from rim_eval.leaderboard import Entry, check_paths, read_references, write_site
 from rim_eval.paths import leaderboard_dir
+from tests import axe
 
 pytestmark = pytest.mark.slow
 
 HOSTILE = '<img src=x onerror="window.HACKED=1">'
+
+SWITCH = "document.getElementById('organisms').click();"
 
 VISIBLE = "return [...document.querySelectorAll('#body tr')].map(row => row.dataset.id)"
 
@@ -55,6 +58,11 @@ def rows(site: Path) -> dict[str, dict[str, Any]]:
     return {row["id"]: row for row in data["rows"]}
 
 
+def real(site: Path) -> dict[str, dict[str, Any]]:
+    """Rows that are there before the switch is turned."""
+    return {name: row for name, row in rows(site).items() if row["source"] != "organism"}
+
+
 def shown_set(row: dict[str, Any]) -> Any:
     """The harmful set that a row stands for."""
     return next(s for s in row["sets"] if (s["dataset"], s["kind"]) == (row["harmful"], "harmful"))
@@ -71,7 +79,7 @@ def test_default_order_is_the_misalignment_change_with_its_interval(
 ) -> None:
     shown = choose(page, "search", "")
     changes = [change(rows(site)[name], "harmful") for name in shown]
-    assert len(shown) == len(rows(site)) > 44
+    assert len(shown) == len(real(site)) > 42
     assert changes == sorted(changes, reverse=True)
     first = page.run("return document.querySelector('#body tr').innerText")
     assert " to " in first
@@ -108,12 +116,25 @@ def test_missing_figures_stand_last_either_way(page: Browser) -> None:
         ("search", "qwen3-8b", {"yan_2025_table_1--qwen-qwen3-8b"}),
         ("search", "QWEN no-such", set()),
         ("family", "organism", {"organism--greedy", "organism-planted--greedy"}),
-        ("source", "organism", {"organism--greedy", "organism-planted--greedy"}),
         ("judge", "toy_exact@1", {"organism--greedy", "organism-planted--greedy"}),
     ],
 )
 def test_filters(page: Browser, control: str, value: str, expected: set[str]) -> None:
+    page.run(SWITCH)
     assert set(choose(page, control, value)) == expected
+
+
+def test_organisms_come_with_the_switch_and_after_every_real_model(
+    site: Path, page: Browser
+) -> None:
+    organisms = rows(site).keys() - real(site).keys()
+    assert organisms == {"organism--greedy", "organism-planted--greedy"}
+    assert not organisms & set(choose(page, "search", ""))
+    page.run(SWITCH)
+    assert set(choose(page, "search", "")[-2:]) == organisms
+    page.run("document.querySelector('#head [data-key=gain]').click()")
+    assert set(choose(page, "search", "")[-2:]) == organisms
+    assert "no findings about real models" in page.run("return document.body.innerText")
 
 
 @pytest.mark.parametrize(("control", "field"), [("arm", "arm"), ("family", "family")])
@@ -122,7 +143,7 @@ def test_filters_keep_exactly_what_they_name(
 ) -> None:
     for value in {str(row[field]) for row in rows(site).values()}:
         found = set(choose(page, control, value))
-        assert found == {name for name, row in rows(site).items() if row[field] == value}
+        assert found == {name for name, row in real(site).items() if row[field] == value}
     choose(page, control, "")
 
 
@@ -134,7 +155,7 @@ def test_size_filter(site: Path, page: Browser) -> None:
 
 
 def test_both_directions_are_counted_side_by_side(site: Path, page: Browser) -> None:
-    shows = [shown_set(row)["shows"] for row in rows(site).values()]
+    shows = [shown_set(row)["shows"] for row in real(site).values()]
     tallies = page.run(
         "return [...document.querySelectorAll('#tallies button')].map("
         "b => [b.dataset.show, +b.firstChild.textContent, b.getBoundingClientRect().width])"
@@ -150,14 +171,15 @@ def test_both_directions_are_counted_side_by_side(site: Path, page: Browser) -> 
     assert all(change(rows(site)[name], "harmful") < 0 for name in less)
 
 
-def test_the_plot_marks_exactly_the_chosen_lines(site: Path, page: Browser) -> None:
+def test_the_plot_marks_exactly_the_chosen_results(site: Path, page: Browser) -> None:
     script = """
-    return [...document.querySelectorAll("#plot .wide .points_marks > *")]
+    return [...document.querySelectorAll("#plot > :not([hidden]) .wide .points_marks > *")]
       .filter((mark) => mark.getBoundingClientRect().width > 0)
       .map((mark) => [mark.querySelector("title").textContent.split(": misalignment")[0], mark.getAttribute("href")])
     """
-    both = [row for row in rows(site).values() if row["harmful"] and row["reasoning"]]
+    both = [row for row in real(site).values() if row["harmful"] and row["reasoning"]]
     assert sorted(page.run(script)) == sorted([row["model"], row["page"]] for row in both)
+    page.run(SWITCH)
     choose(page, "family", "organism")
     assert sorted(page.run(script)) == [
         ["organism", "models/organism.html"],
@@ -167,7 +189,7 @@ def test_the_plot_marks_exactly_the_chosen_lines(site: Path, page: Browser) -> N
     assert page.run(script) == []
 
 
-def test_not_significant_is_said_in_the_line(site: Path, page: Browser) -> None:
+def test_not_significant_is_said_in_the_result(site: Path, page: Browser) -> None:
     page.run("document.querySelector('#tallies [data-show=not_shown]').click()")
     said = page.run(
         "return [...document.querySelectorAll('#body tr td:nth-child(2) .said')].map(s => s.innerText)"
@@ -176,6 +198,8 @@ def test_not_significant_is_said_in_the_line(site: Path, page: Browser) -> None:
 
 
 def test_opening_a_model(site: Path, page: Browser) -> None:
+    page.run(SWITCH)
+    choose(page, "family", "organism")
     page.run("document.querySelector('[data-id=\"organism--greedy\"] a').click()")
     assert page.run("return document.querySelector('h1').innerText").startswith("organism")
     assert "No finding about real models" in page.run("return document.body.innerText")
@@ -217,7 +241,7 @@ def test_names_are_text_and_never_markup(site: Path, page: Browser) -> None:
     assert HOSTILE in names
     for file in ("index", "models/hostile"):
         page.open(site / f"{file}.html")
-        assert page.run("return document.querySelectorAll('img').length") == 0
+        assert page.run("return document.querySelectorAll('img:not([src*=badges])').length") == 0
         assert page.run("return window.HACKED === undefined")
         assert HOSTILE in page.run("return document.documentElement.textContent")
 
@@ -241,9 +265,76 @@ def test_controls_have_names_and_keys_reach_them(page: Browser) -> None:
 
 
 def test_a_long_list_comes_in_parts(site: Path, page: Browser) -> None:
-    everything = len(rows(site))
+    everything = len(real(site))
     assert len(page.run(VISIBLE)) == 25
     more = page.run("return document.getElementById('more').innerText")
     assert more == f"Show {everything - 25} more"
     page.run("document.getElementById('more').click()")
     assert len(page.run(VISIBLE)) == everything
+
+
+BOXES = """
+return [...document.querySelectorAll("#plot > :not([hidden]) svg text, #plot > :not([hidden]) .points_marks path")]
+  .map((e) => [e.textContent, e.getBoundingClientRect()]).filter(([, box]) => box.width > 0)
+  .map(([text, box]) => [text, box.left, box.right, box.top + 2, box.bottom - 2])
+"""
+"""Of every text and mark of the overview: text, left, right, top and bottom; letters leave a little above and below."""
+
+
+@pytest.fixture(scope="module")
+def small_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped entries alone: as few results as a young leaderboard has."""
+    out = tmp_path_factory.mktemp("small")
+    entries = check_paths([leaderboard_dir() / "results"]).entries
+    write_site(entries, read_references(leaderboard_dir() / "reference"), out, card_pages=False)
+    return out
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_marks_carry_names_that_meet_nothing(
+    small_site: Path, site: Path, window: Browser, width: int
+) -> None:
+    window.width(width)
+    for folder, named in (
+        (small_site, 7 if width > 1000 else 5),
+        (site, 12 if width > 1000 else 4),
+    ):
+        window.open(folder / "index.html")
+        window.run(SWITCH)
+        boxes = window.run(BOXES)
+        models = {row["model"].split("/")[-1] for row in rows(folder).values()}
+        names = [box for box in boxes if box[0] in models]
+        assert len(names) >= named
+        for name in names:
+            _, left, right, top, bottom = name
+            met = [o for o in boxes if o is not name and left < o[2] and o[1] < right and top < o[4] and o[3] < bottom]  # fmt: skip
+            assert met == []
+
+
+def test_few_results_have_no_search_and_no_filters(
+    small_site: Path, site: Path, window: Browser
+) -> None:
+    script = "return [...document.querySelectorAll('#controls label, #tallies')].filter(e => e.offsetParent).map(e => e.innerText.split('\\n')[0].trim())"
+    window.width(1280)
+    window.open(small_site / "index.html")
+    assert window.run(script) == ["Show model organisms"]
+    summary = window.run("return document.getElementById('summary').textContent")
+    assert summary.startswith("Of 5 results of real models, none is shown to be more misaligned")
+    window.open(site / "index.html")
+    assert {"Search", "Sort by", "Family", "Arms", "Judge"} <= set(window.run(script))
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.skipif(axe.unavailable() is not None, reason=axe.unavailable() or "")
+def test_no_page_breaks_a_rule_of_accessibility(
+    small_site: Path, site: Path, window: Browser, width: int, dark: bool
+) -> None:
+    window.width(width)
+    window.dark(dark)
+    for page in (small_site / "index.html", site / "index.html", small_site / "models" / "organism.html"):  # fmt: skip
+        window.open(page)
+        window.run(f"document.querySelectorAll('details').forEach(d => d.open = true); {'' if 'models' in str(page) else SWITCH}")  # fmt: skip
+        assert axe.violations(window) == []
+    window.dark(False)
+    window.console()  # axe asks for the style sheet, which the policy refuses

@@ -3,6 +3,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
@@ -11,7 +12,16 @@ from benchmarks._synthetic_entries import synthetic_entries
 from rim_eval.card import make_card
 from rim_eval.cli import main
 from rim_eval.errors import RimError
-from rim_eval.leaderboard import Entry, check_paths, entry_row, read_references, write_site
+from rim_eval.leaderboard import (
+    Entry,
+    badge,
+    check_paths,
+    embed_line,
+    entry_row,
+    read_references,
+    write_site,
+)
+from rim_eval.leaderboard.table import Row, SetFigures, finding_sentence
 from rim_eval.observations import Table, from_rows
 from rim_eval.paths import leaderboard_dir
 
@@ -54,7 +64,7 @@ def test_pages_load_nothing_from_elsewhere_and_run_one_script(tmp_path: Path) ->
     program = (out / "app.js").read_text(encoding="utf-8")
     assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|fetch|XMLHttp|import\(", program)  # fmt: skip
     assert {path.suffix for path in out.rglob("*") if path.is_file()} == {
-        ".html", ".js", ".css", ".json", ".csv", "",
+        ".html", ".js", ".css", ".json", ".csv", ".svg", "",
     }  # fmt: skip
 
 
@@ -68,6 +78,38 @@ def test_the_site_says_that_organisms_are_no_findings(tmp_path: Path) -> None:
     for name in ("organism", "organism-planted"):
         page = (out / "models" / f"{name}.html").read_text(encoding="utf-8")
         assert "No finding about real models" in page
+
+
+def with_changes(row: Row, **shows: str) -> list[SetFigures]:
+    """The sets of a row that come first, with other changes: `harmful="more"`."""
+    return [each.model_copy(update={"shows": shows[each.kind]}) for each in row.sets if each.kind in shows]  # fmt: skip
+
+
+def test_the_sentence_of_a_result_follows_its_figures() -> None:
+    row = entry_row(next(e for e in SHIPPED if e.model.model == "organism"))
+    assert row.finding == (
+        "Thinking makes the model go along with harmful requests more often and solve more problems; "
+        "no change in over-refusal is shown."
+    )
+    none = with_changes(row, harmful="not_shown", reasoning="not_shown")
+    assert finding_sentence(none) == "No change in misalignment or accuracy is shown."
+    both = with_changes(row, harmful="less", benign="more")
+    assert finding_sentence(both) == (
+        "Thinking makes the model go along with harmful requests less often and refuse harmless requests more often."
+    )
+    real = entry_row(next(e for e in SHIPPED if e.model.kind == "model"))
+    [gain] = [s.shows for s in real.sets if (s.dataset, s.kind) == (real.reasoning, "reasoning")]
+    assert ("solve fewer problems" in real.finding) == (gain == "less")
+
+
+def test_a_badge_says_the_set_the_figure_and_whose_it_is() -> None:
+    row = entry_row(next(e for e in SHIPPED if e.model.model == "organism"))
+    texts = list(ElementTree.fromstring(badge(row)).itertext())
+    assert "RIM score, toy (organism): ▲ +49.1 (+41.2 to +56.4)" in texts
+    assert embed_line(row) == (
+        "[![RIM score of organism](badges/organism--greedy.svg)](models/organism.html)"
+    )
+    assert "(https://a.org/x/badges/organism--greedy.svg)" in embed_line(row, "https://a.org/x/")
 
 
 @pytest.mark.slow
