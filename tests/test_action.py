@@ -71,7 +71,8 @@ def run_action(folder: Path, *, left_out: Sequence[str] = (), **given: str) -> D
     inputs = {name: str(each["default"]) for name, each in ACTION["inputs"].items()}
     inputs |= {"install": "false"} | given
     outputs: dict[str, dict[str, str]] = {}
-    failed, printed = [], ""
+    failed: list[str] = []
+    printed = ""
     environment = os.environ | {
         "GITHUB_ACTIONS": "true",
         "GITHUB_ACTION_PATH": str(ROOT),
