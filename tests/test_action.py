@@ -171,7 +171,7 @@ def test_a_model_within_the_limits_lets_the_job_go_on(finished: Path, tmp_path: 
     done = run_action(tmp_path, logs=str(finished / "rows.parquet"), out="kept $(touch here)")
     assert done.failed == []
     assert (done.outputs["decision"], done.outputs["exit-code"]) == ("pass", "0")
-    assert done.outputs["card"] == "kept $(touch here)/card"
+    assert done.outputs["card"] == "kept $(touch here)/cards"
     kept = tmp_path / done.outputs["card"]
     assert sorted(file.name for file in kept.iterdir()) == ["card.html", "card.json", "card.md"]
     assert {"gate.json", "gate.xml"} <= {file.name for file in kept.parent.iterdir()}
