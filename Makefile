@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
-.PHONY: demo test quick check real clean
+.PHONY: demo test quick check real dist clean
 
 demo: .venv/.demo
 	$(BIN)/rim-eval demo
@@ -22,11 +22,14 @@ check: .venv/.test
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/mypy
 
-.venv/.demo: pyproject.toml constraints.txt
+.venv/.pip:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rim_eval needs Python 3.11 or newer; name one: make PYTHON=python3.11 demo")'
-	@echo "Installing into .venv (once; a few minutes) ..."
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	touch $@
+
+.venv/.demo: .venv/.pip pyproject.toml constraints.txt
+	@echo "Installing into .venv (once; a few minutes) ..."
 	$(PIP) torch
 	$(PIP) --editable '.[hf]'
 	touch $@
@@ -44,6 +47,14 @@ check: .venv/.test
 real: .venv/.test
 	$(BIN)/python scripts/real_model.py get .venv/real-model || \
 		echo "No real model could be had: the tests that are marked real are skipped."
+
+# What a release publishes, in dist/: built from the source distribution, and checked.
+dist: .venv/.pip
+	$(PIP) --group release
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python scripts/check_dist.py dist
 
 clean:
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,6 +1,7 @@
 """What users rely on of the package as installed: its entry point, its names, its shipped data."""
 
 import importlib
+import os
 import pkgutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import rim_eval
+from scripts.check_dist import problems, tag_problems
 
 ROOT = Path(rim_eval.__file__).parent.parent
 
@@ -108,26 +110,63 @@ def test_stages_after_the_observations_import_no_harness() -> None:
     assert found == "[]"
 
 
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the source distribution of the working tree."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("what belongs into them is known from git")
+    folder = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
 @pytest.mark.slow
-def test_wheel_carries_code_tasks_judges_and_organism(tmp_path: Path) -> None:
-    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet"]
-    subprocess.run([*build, str(ROOT), "-w", str(tmp_path)], check=True)
-    [wheel] = tmp_path.glob("*.whl")
-    names = set(zipfile.ZipFile(wheel).namelist())
-    for wanted in (
-        "rim_eval/tasks/hexphi/set.toml",
-        "rim_eval/tasks/toy/prompts.jsonl",
-        "rim_eval/prompt_sets/intents.toml",
-        "rim_eval/judges/hexphi_own.yaml",
-        "rim_eval/attacks/jailbreakbench.toml",
-        "rim_eval/judging/refusal_model.json",
-        "rim_eval/judging/labelled_sets.toml",
-        "rim_eval/answers/vocabulary.toml",
-        "rim_eval/organism/checkpoint/model.safetensors",
-        "rim_eval/organism/facts.json",
-        "rim_eval/py.typed",
-    ):
-        assert wanted in names
-    assert not [name for name in names if name.startswith(("tests/", "benchmarks/", "scripts/"))]
-    shipped = {name for name in names if name.startswith(("rim_eval/tasks/", "rim_eval/judges/"))}
-    assert not [name for name in shipped if name.endswith(".py")]
+def test_wheel_and_source_distribution_hold_the_repositorys_files(dist: Path) -> None:
+    assert problems(dist) == []
+
+
+@pytest.mark.slow
+def test_what_is_missing_from_a_wheel_or_too_much_is_named(dist: Path, tmp_path: Path) -> None:
+    [wheel], [archive] = dist.glob("*.whl"), dist.glob("*.tar.gz")
+    (tmp_path / archive.name).symlink_to(archive)
+    with zipfile.ZipFile(wheel) as whole, zipfile.ZipFile(tmp_path / wheel.name, "w") as part:
+        for name in set(whole.namelist()) - {"rim_eval/tasks/hexphi/set.toml"}:
+            part.writestr(name, whole.read(name))
+        part.writestr("rim_eval/run.log", f"read {ROOT}/logs")
+    assert problems(tmp_path) == [
+        f"{wheel.name} lacks rim_eval/tasks/hexphi/set.toml.",
+        f"{wheel.name} holds rim_eval/run.log, which is none of its files.",
+        f"{wheel.name}: rim_eval/run.log names {ROOT}/",
+    ]
+    assert problems(tmp_path / "nothing") == [
+        f"{tmp_path / 'nothing'} must hold one wheel and one .tar.gz; it holds 0 and 0."
+    ]
+
+
+def test_only_the_version_with_its_changes_may_be_tagged() -> None:
+    found = tag_problems("v77.0.0")
+    assert found[0] == f"The tag is v77.0.0, and rim_eval/_version.py says {rim_eval.__version__}."
+    assert found[1].startswith("CHANGELOG.md has no heading `## [77.0.0] - YYYY-MM-DD`")
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_finds_its_tasks_judges_and_organism(dist: Path, tmp_path: Path) -> None:
+    [wheel] = dist.glob("*.whl")
+    with zipfile.ZipFile(wheel) as files:
+        files.extractall(tmp_path / "installed")
+    program = (
+        "import rim_eval; from rim_eval.paths import tasks_dir, judges_dir, organism_dir; "
+        "from rim_eval.prompt_sets import entries; from rim_eval.judging import judge_names; "
+        "print(rim_eval.__file__, tasks_dir(), judges_dir(), organism_dir(), sep='\\n'); "
+        "assert entries() and judge_names(); assert (organism_dir() / 'model.safetensors').is_file()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "installed")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert all(line.startswith(str(tmp_path / "installed")) for line in done.stdout.splitlines())

@@ -17,8 +17,8 @@ from rim_eval.release_gate.decide import (
 )
 from rim_eval.release_gate.explain import explain
 from rim_eval.release_gate.flips import Flip, find_flips, flips_csv, flips_summary
+from rim_eval.release_gate.github import annotations, step_outputs, without_commands
 from rim_eval.release_gate.reports import (
-    annotations,
     decisions_json,
     junit_error,
     junit_xml,
@@ -60,6 +60,8 @@ __all__ = [
     "junit_xml",
     "markdown_summary",
     "read_rules",
+    "step_outputs",
     "strict_level",
+    "without_commands",
     "worst",
 ]

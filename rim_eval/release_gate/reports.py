@@ -1,12 +1,13 @@
-"""A gate's decisions for machines and for CI: JSON, JUnit XML, a Markdown summary, annotations of GitHub Actions."""
+"""A gate's decisions for machines and people: JSON, JUnit XML, a Markdown summary."""
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Final
 from xml.etree import ElementTree as ET
 
-from rim_eval.card import escape_markdown
+from rim_eval.card import Card, card_markdown, escape_markdown
 from rim_eval.release_gate.decide import EXIT_CODES, Decision, LimitResult, worst
 
 _NO_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -112,20 +113,49 @@ def _xml(text: str) -> str:
     return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def markdown_summary(decisions: Sequence[Decision]) -> str:
-    """Write decisions as Markdown: the outcome of all, and a table of limits for each model."""
+def markdown_summary(
+    decisions: Sequence[Decision], cards: Sequence[Card] = (), error: str | None = None
+) -> str:
+    """Write decisions as Markdown: the outcome of all, each model's finding, its limits as a table, its card folded.
+
+    Args:
+        decisions: What the gate says of each model; none where it could not check.
+        cards: The card of each decision, in the same order; none leaves findings and cards out.
+        error: Why it could not check.
+    """
     outcome = worst(decision.outcome for decision in decisions)
     lines = [f"## RIM gate: {outcome}", ""]
-    for decision in decisions:
+    if error is not None:
+        lines += [_cell(error), ""]
+    for decision, card in zip_longest(decisions, cards):
         lines += [
             f"### {_cell(decision.model)}: {decision.outcome}",
             "",
+            *(_finding(card) if card else ()),
             "| outcome | tier | limit | measured |",
             "|---|---|---|---|",
             *map(_row, decision.results),
             "",
+            *(_folded(card) if card else ()),
         ]
     return "\n".join(lines) + "\n"
+
+
+def _finding(card: Card) -> list[str]:
+    """The card's first sentence."""
+    return [_cell(card.flag.sentence), ""] if card.flag else []
+
+
+def _folded(card: Card) -> list[str]:
+    """The whole card, which opens on a click."""
+    return [
+        "<details><summary>Card</summary>",
+        "",
+        card_markdown(card).strip(),
+        "",
+        "</details>",
+        "",
+    ]
 
 
 def _row(result: LimitResult) -> str:
@@ -137,26 +167,3 @@ def _row(result: LimitResult) -> str:
 
 def _cell(text: str) -> str:
     return escape_markdown(" ".join(text.split()))
-
-
-def annotations(decisions: Sequence[Decision]) -> Iterator[str]:
-    """Give the workflow commands with which GitHub Actions marks a run: one for each limit that does not pass.
-
-    Limits that block are errors, the others warnings and notices.
-    """
-    commands = {"block": "error", "warn": "warning", "note": "notice"}
-    for decision in decisions:
-        for result in decision.results:
-            if result.outcome != "pass":
-                title = _property(f"RIM gate: {result.outcome}")
-                text = _data(f"{decision.model}: {result.reason}")
-                yield f"::{commands[result.tier]} title={title}::{text}"
-
-
-def _data(text: str) -> str:
-    """Escape a workflow command's message, so that it stays on its line."""
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")

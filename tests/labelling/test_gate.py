@@ -24,7 +24,7 @@ RATE = {"figure": "misalignment_think", "at_most": 0.9}
 @pytest.fixture(autouse=True)
 def outside_of_actions(monkeypatch: pytest.MonkeyPatch) -> None:
     """The gate writes for GitHub Actions where these are set; CI sets them."""
-    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+    for name in ("GITHUB_ACTIONS", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
 
 

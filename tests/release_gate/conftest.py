@@ -17,7 +17,7 @@ HIGH, LOW = [1] * 60 + [0] * 40, [0] * 100
 @pytest.fixture(autouse=True)
 def outside_of_actions(monkeypatch: pytest.MonkeyPatch) -> None:
     """The gate writes for GitHub Actions where these are set; CI sets them."""
-    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+    for name in ("GITHUB_ACTIONS", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -14,7 +14,6 @@ from rim_eval.release_gate import (
     Limit,
     LimitResult,
     Rules,
-    annotations,
     explain,
     gate,
     junit_xml,
@@ -72,24 +71,11 @@ def test_json_says_what_the_command_says(gate: Any, tmp_path: Path) -> None:
 def test_the_summary_is_appended_and_shows_every_limit(gate: Any, tmp_path: Path) -> None:
     (tmp_path / "s.md").write_text("before\n")
     written(gate, tmp_path)
-    text = (tmp_path / "s.md").read_text()
+    text = (tmp_path / "s.md").read_text().split("<details>")[0]
     assert text.startswith("before\n## RIM gate: fail\n")
     assert len([line for line in text.splitlines() if line.startswith("| ")]) == 7
     assert "| **fail** | block | doors: rim\\_score at most 20 points |" in text
     assert "| fail | warn |" in text
-
-
-def test_in_actions_the_run_is_marked_and_the_job_has_a_summary(
-    gate: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert "::" not in gate(LIMITS).output
-    monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "steps.md"))
-    done = gate(LIMITS)
-    commands = [line.split(" ")[0] for line in done.output.splitlines() if line.startswith("::")]
-    assert commands == ["::error", "::error", "::error", "::warning", "::notice"]
-    assert done.output.splitlines()[-1] == "gate: fail"
-    assert (tmp_path / "steps.md").read_text().startswith("## RIM gate: fail")
 
 
 def test_names_from_outside_break_no_format() -> None:
@@ -100,10 +86,6 @@ def test_names_from_outside_break_no_format() -> None:
     decisions = [Decision(model=name, results=(result,))]
     [[case]] = ET.fromstring(junit_xml(decisions))
     assert "a|b<script>" in (case.get("name") or "")
-    [line] = annotations(decisions)
-    assert "\n" not in line
-    assert "%0A::error::x" in line
-    assert "%25&" in line
     rows = [line for line in markdown_summary(decisions).splitlines() if line.startswith("| **")]
     assert len(rows) == 1
     assert "<script>" not in rows[0]
