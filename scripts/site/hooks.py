@@ -47,12 +47,17 @@ def on_page_markdown(markdown: str, page: "Page", config: "MkDocsConfig", **_: A
     return _relink(_with_needs(markdown), page.file.src_uri)
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """Leave out the mark that click 8.3 gives an option without a default, which the page of commands would print."""
+    return html.replace("<code>Sentinel.UNSET</code>", "")
+
+
 def _with_needs(markdown: str) -> str:
     parts, start = [], 0
     for block in blocks(markdown):
         parts.append(markdown[start : block.end])
         if block.needs:
-            parts.append(f"\n\n<small>Needs {', '.join(block.needs)}.</small>{{ .needs }}\n")
+            parts.append(f'\n\n<small class="needs">Needs {", ".join(block.needs)}.</small>\n')
         start = block.end
     return "".join([*parts, markdown[start:]])
 

@@ -147,6 +147,25 @@ def reports() -> str:
     )
 
 
+def python_results() -> str:
+    """The public classes and functions, for mkdocstrings."""
+    return _directives(tasks=False)
+
+
+def python_tasks() -> str:
+    """The public tasks, scorers and solver; their arguments have a page of their own."""
+    return _directives(tasks=True)
+
+
+def _directives(*, tasks: bool) -> str:
+    import rim_eval
+    from rim_eval import _registry
+
+    names = [name for name in rim_eval.__all__ if hasattr(_registry, name) == tasks]
+    signature = "\n    options: {show_signature: false}" if tasks else ""
+    return "\n\n".join(f"::: rim_eval.{name}{signature}" for name in names)
+
+
 def _first_paragraph(text: str) -> str:
     return text.split("\n\n")[0].replace("\n", " ")
 
@@ -172,6 +191,8 @@ GENERATORS: Final[Mapping[str, Callable[[], str]]] = {
     "task arguments": task_arguments,
     "card schema": card_schema,
     "layers": layers,
+    "python results": python_results,
+    "python tasks": python_tasks,
     "reports": reports,
 }
 """What stands in place of `<!-- generated: NAME -->`."""

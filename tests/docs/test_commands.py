@@ -23,6 +23,7 @@ RUN_BY = {
     "card.md": "tests/card/test_docs.py",
     "families.md": "tests/card/test_docs.py",
     "gate.md": "tests/card/test_docs.py",
+    "inside_a_model.md": "tests/mechanisms/test_docs.py",
     "labels.md": "tests/labelling/test_docs.py",
 }
 """Pages whose commands another test runs, or reads with files in their places."""

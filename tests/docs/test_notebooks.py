@@ -16,7 +16,7 @@ def test_notebooks_run_and_show_what_they_hold(tmp_path: Path) -> None:
     committed = [nbformat.read(path, as_version=4) for path in NOTEBOOKS]
     together = deepcopy(committed[0])
     together.cells = [
-        cell | {"id": f"{number}-{cell.id}"}
+        nbformat.from_dict(cell | {"id": f"{number}-{cell.id}"})
         for number, each in enumerate(committed)
         for cell in each.cells
     ]

@@ -1,0 +1,9 @@
+// What scrolls can be reached by keyboard, and nested lists of links are no landmarks of one name.
+document$.subscribe(() => {
+  for (const box of document.querySelectorAll(".md-typeset pre > code, .md-typeset__scrollwrap")) box.tabIndex = 0;
+  for (const part of document.querySelectorAll(".md-code__nav, .md-nav .md-nav")) {
+    part.setAttribute("role", "none");
+    part.removeAttribute("aria-label");
+    part.removeAttribute("aria-labelledby");
+  }
+});
