@@ -39,7 +39,7 @@ def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
     return files
 
 
-def on_page_markdown(markdown: str, page: "Page", config: "MkDocsConfig", **_: Any) -> str:
+def on_page_markdown(markdown: str, page: "Page", **_: Any) -> str:
     """Generate reference, name what commands need, and follow links out of `docs/`."""
     for name, generate in GENERATORS.items():
         if f"<!-- generated: {name} -->" in markdown:

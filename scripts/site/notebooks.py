@@ -1,6 +1,6 @@
 """Notebooks of the site: run them, keep what they show, and turn them into pages.
 
-    python -m scripts.site.notebooks      # run all, and write their outputs into them
+python -m scripts.site.notebooks      # run all, and write their outputs into them
 """
 
 from pathlib import Path
@@ -43,7 +43,9 @@ def run(notebook: Path) -> Any:
 
 
 def _is_progress(output: Any) -> bool:
-    return output.get("name") == "stderr" or any("widget" in kind for kind in output.get("data", ()))
+    return output.get("name") == "stderr" or any(
+        "widget" in kind for kind in output.get("data", ())
+    )
 
 
 def outputs(content: Any) -> list[list[Any]]:

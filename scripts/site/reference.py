@@ -59,9 +59,7 @@ def task_arguments() -> str:
         settings.InjectionSettings: "`rim_eval/injection`: statements at the start of a trace",
         both.BothSettings: "`rim_eval/both`: any Inspect task in both modes",
     }
-    return "\n\n".join(
-        f"## {title}\n\n{_arguments(kind)}" for kind, title in titles.items()
-    )
+    return "\n\n".join(f"## {title}\n\n{_arguments(kind)}" for kind, title in titles.items())
 
 
 def _arguments(kind: Any) -> str:
@@ -124,11 +122,9 @@ def layers() -> str:
     """The layers of the package, from the contract that `lint-imports` holds, with what each holds."""
     import importlib
 
-    contract = next(
-        each
-        for each in tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]  # fmt: skip
-        if each["id"] == "layers"
-    )
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    contract = next(each for each in contracts if each["id"] == "layers")
     rows = []
     for number, layer in enumerate(contract["layers"], start=1):
         for name in re.split(r"\s*[|:]\s*", layer):

@@ -16,6 +16,7 @@ from rim_eval.release_gate import Rules, read_rules
 
 ROOT = Path(__file__).parents[2]
 
+
 def commands(page: str) -> list[list[str]]:
     text = (ROOT / "docs" / page).read_text()
     blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)

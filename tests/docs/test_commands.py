@@ -92,7 +92,9 @@ def options(command: click.Command) -> set[str]:
 def check_rim_eval(rest: list[str]) -> None:
     command, given = found_command(rest)
     assert not isinstance(command, click.Group), rest
-    named = {word.split("=")[0] for word in given if re.fullmatch(r"-(-[a-z][\w-]*|\w)(=.*)?", word)}
+    named = {
+        word.split("=")[0] for word in given if re.fullmatch(r"-(-[a-z][\w-]*|\w)(=.*)?", word)
+    }
     assert named - options(command) <= {"--help"}
 
 
@@ -169,5 +171,3 @@ def test_generated_labels_name_what_a_reader_must_have() -> None:
         "inspect eval rim_eval/hexphi --model vllm/M --model-role grader=openai/gpt-4.1"
     ]
     assert words("A=b rim-eval card x  # why") == ["rim-eval", "card", "x"]
-
-

@@ -25,7 +25,9 @@ def test_tables_of_figures_are_reports_that_name_their_command() -> None:
 
 @pytest.mark.parametrize("kind", PROMPT_KINDS)
 def test_documented_windows_hold_the_default_budgets(kind: PromptKind) -> None:
-    served = re.findall(r"(?:-M max_model_len=|--max-model-len )(\d+)", (DOCS / "engines.md").read_text())
+    served = re.findall(
+        r"(?:-M max_model_len=|--max-model-len )(\d+)", (DOCS / "engines.md").read_text()
+    )
     assert len(served) == 3
     for tokens in map(int, served):
         declared = DeclaredWindow(tokens, source="", remedy="")
