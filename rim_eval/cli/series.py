@@ -1,9 +1,8 @@
 """`rim-eval series`: a base model and its checkpoints or adapters, in both modes, and the trend over training."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
-from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,15 +10,13 @@ import click
 from pydantic import ValidationError
 
 from rim_eval.cli.card import find_validations, judges_of, write_card
+from rim_eval.cli.task_names import refuse_unknown, task_name
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import write_whole
 
 if TYPE_CHECKING:
     from rim_eval.series import SeriesReport, SeriesSettings
-    from rim_eval.series.schema import ChildMessage, SeriesModel
-
-_OURS: Final = "rim_eval/"
-"""What stands before the names of the tasks of this package."""
+    from rim_eval.suite.jobs import ChildMessage, RunModel, RunPlan
 
 _REPORT_NEEDS: Final = ("altair", "pandas", "pyarrow", "vl_convert")
 
@@ -45,13 +42,13 @@ def command(models: Sequence[str], tasks: str, log_dir: Path, task_args: Sequenc
 
     rim-eval series hf/base hf/run/step-100 hf/run/step-200 --tasks hexphi,gsm8k --log-dir logs/series
     """
-    from rim_eval.series import SeriesSettings, open_series, parse_models, run_series
+    from rim_eval.series import SeriesSettings, open_series, parse_models, run_series, series_plan
 
     named = parse_models(models)
     try:
         settings = SeriesSettings(
             models=named,
-            tasks=tuple(_task_name(each) for each in tasks.split(",")),
+            tasks=tuple(task_name(each) for each in tasks.split(",")),
             task_args=_arguments("-T", task_args),
             model_args=_arguments("-M", model_args),
             model_roles=_arguments("--model-role", model_roles),
@@ -61,11 +58,11 @@ def command(models: Sequence[str], tasks: str, log_dir: Path, task_args: Sequenc
         )
     except ValidationError as error:
         raise RimError(f"These options make no series: {first_complaint(error, 'they')}.") from None
-    _refuse_unknown(settings)
+    refuse_unknown(settings.tasks, settings.task_args)
     at = _numbers(steps, settings.labels)
-    _refuse_missing()
+    refuse_missing()
     open_series(log_dir, settings)
-    progress = Progress(settings)
+    progress = Progress(series_plan(settings))
     failures = run_series(
         log_dir, settings, progress.tell, progress.warn, max_connections=max_connections
     )
@@ -77,11 +74,6 @@ def command(models: Sequence[str], tasks: str, log_dir: Path, task_args: Sequenc
             click.echo(f"  {failure.label}: {failure.reason}", err=True)
         click.echo("Finished samples are kept: the same command continues.", err=True)
         sys.exit(1)
-
-
-def _task_name(task: str) -> str:
-    task = task.strip()
-    return task if "/" in task or "@" in task or not task else f"{_OURS}{task}"
 
 
 def _arguments(flag: str, words: Sequence[str]) -> dict[str, Any]:
@@ -116,7 +108,7 @@ def _numbers(steps: str | None, labels: Sequence[str]) -> Sequence[float] | None
     return check_steps(numbers, labels)
 
 
-def _refuse_missing() -> None:
+def refuse_missing() -> None:
     """Refuse to run for hours what could not be reported then.
 
     Raises:
@@ -128,45 +120,6 @@ def _refuse_missing() -> None:
         )
 
 
-def _refuse_unknown(settings: "SeriesSettings") -> None:
-    """Refuse a task of rim_eval that does not exist, and an argument that no task takes: Inspect would pass it over.
-
-    Raises:
-        RimError: It names what there is.
-    """
-    shipped = _shipped_tasks()
-    if unknown := [task for task in settings.tasks if _is_ours(task) and task not in shipped]:
-        names = ", ".join(task.removeprefix(_OURS) for task in sorted(shipped))
-        raise RimError(
-            f"--tasks {unknown[0].removeprefix(_OURS)}: there is no such task; there are {names}."
-        )
-    if not all(map(_is_ours, settings.tasks)):
-        return
-    taken = {name for task in settings.tasks for name in signature(shipped[task]).parameters}
-    if untaken := {name for name in settings.task_args if name.partition(".")[0] not in taken}:
-        raise RimError(
-            f"-T {min(untaken)}=...: none of these tasks takes it. They take {', '.join(sorted(taken))}."
-        )
-
-
-def _is_ours(task: str) -> bool:
-    return task.startswith(_OURS) and "@" not in task
-
-
-def _shipped_tasks() -> Mapping[str, Callable[..., Any]]:
-    """The tasks of rim_eval by the name under which Inspect knows them."""
-    from rim_eval import _registry
-
-    registered = {
-        name: getattr(each, "__registry_info__", None) for name, each in vars(_registry).items()
-    }
-    return {
-        f"{_OURS}{name}": getattr(_registry, name)
-        for name, about in registered.items()
-        if about is not None and about.type == "task"
-    }
-
-
 class Progress:
     """One line a model: how many of its samples have an outcome, over all tasks.
 
@@ -174,14 +127,14 @@ class Progress:
     over and over.
     """
 
-    def __init__(self, settings: "SeriesSettings") -> None:
-        self._labels = settings.labels
-        self._tasks = len(settings.tasks)
+    def __init__(self, plan: "RunPlan") -> None:
+        self._labels = plan.labels
+        self._tasks = len(plan.sets)
         self._counts: dict[str, dict[str, tuple[int, int]]] = {}
         self._warned: set[str] = set()
         self._over = "\r\033[K" if sys.stdout.isatty() else ""
 
-    def tell(self, model: "SeriesModel", message: "ChildMessage") -> None:
+    def tell(self, model: "RunModel", message: "ChildMessage") -> None:
         """Take note, and write the model's line when its last sample has ended."""
         tasks = self._counts.setdefault(model.label, {})
         was_complete = self._is_complete(model.label)

@@ -16,13 +16,13 @@ import pytest
 
 from rim_eval.observations import read_observations
 from rim_eval.series import (
-    Failure,
     SeriesSettings,
     finished_logs,
     open_series,
     parse_models,
     run_series,
 )
+from rim_eval.suite.jobs import Failure
 
 DOORS = [f"Please open door number {number}." for number in range(1, 9)]
 MODELS = ["base", "step-1", "step-2"]

@@ -1,0 +1,90 @@
+"""Tasks by the names that a user writes, with the arguments that each one takes."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from inspect import signature
+from typing import Any, Final
+
+from rim_eval.errors import RimError
+
+_OURS: Final = "rim_eval/"
+"""What stands before the names of the tasks of this package."""
+
+
+def task_name(task: str) -> str:
+    """The name by which Inspect knows a task: `rim_eval/` goes before one that stands alone.
+
+    Args:
+        task: What the user wrote.
+    """
+    task = task.strip()
+    return task if "/" in task or "@" in task or not task else f"{_OURS}{task}"
+
+
+def is_shipped(task: str) -> bool:
+    """Tell whether a task is to be one of this package, by its name.
+
+    Args:
+        task: The name by which Inspect knows it.
+    """
+    return task.startswith(_OURS) and "@" not in task
+
+
+@cache
+def shipped_tasks() -> Mapping[str, Callable[..., Any]]:
+    """The tasks of this package by the name under which Inspect knows them."""
+    from rim_eval import _registry
+
+    registered = {
+        name: getattr(each, "__registry_info__", None) for name, each in vars(_registry).items()
+    }
+    return {
+        f"{_OURS}{name}": getattr(_registry, name)
+        for name, about in registered.items()
+        if about is not None and about.type == "task"
+    }
+
+
+def arguments_of(task: str) -> frozenset[str] | None:
+    """Names of the arguments that a task of this package takes; None of any other task.
+
+    Args:
+        task: The name by which Inspect knows it.
+    """
+    return frozenset(signature(shipped_tasks()[task]).parameters) if is_shipped(task) else None
+
+
+def unknown_task(task: str) -> str | None:
+    """What is wrong with a task's name; None where nothing is.
+
+    Args:
+        task: The name by which Inspect knows it.
+    """
+    if not is_shipped(task) or task in shipped_tasks():
+        return None
+    names = ", ".join(each.removeprefix(_OURS) for each in sorted(shipped_tasks()))
+    return f"{task.removeprefix(_OURS)}: there is no such task; there are {names}"
+
+
+def refuse_unknown(tasks: Sequence[str], arguments: Iterable[str]) -> None:
+    """Refuse a task that does not exist, and an argument that no task takes: Inspect would pass it over.
+
+    Args:
+        tasks: The tasks of `--tasks`.
+        arguments: Names of the arguments of `-T`.
+
+    Raises:
+        RimError: It names what there is.
+    """
+    if problems := list(filter(None, map(unknown_task, tasks))):
+        raise RimError(f"--tasks {problems[0]}.")
+    taken = set[str]()
+    for task in tasks:
+        own = arguments_of(task)
+        if own is None:
+            return
+        taken |= own
+    if untaken := {name for name in arguments if name.partition(".")[0] not in taken}:
+        raise RimError(
+            f"-T {min(untaken)}=...: none of these tasks takes it. They take {', '.join(sorted(taken))}."
+        )
