@@ -191,7 +191,9 @@ def merge_runs(tables: Sequence[Table]) -> Table:
         if not keys or not keys <= seen:
             once.append(table)
         seen |= keys
-    return _with_whole_divisions(_without_unjudged(_without_copies(_without_superseded(join(once)))))
+    return _with_whole_divisions(
+        _without_unjudged(_without_copies(_without_superseded(join(once))))
+    )
 
 
 def _with_whole_divisions(table: Table) -> Table:

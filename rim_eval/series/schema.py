@@ -8,6 +8,7 @@ from rim_eval.comparison.schema import Comparison, PointsEstimate, Quantity
 from rim_eval.suite.jobs import Label
 from rim_eval.types import FiniteModel, FrozenModel, Name, PromptKind
 
+
 class SeriesModel(FrozenModel):
     """One model of a series."""
 

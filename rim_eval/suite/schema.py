@@ -1,5 +1,6 @@
 """The file of a suite: which models answer which sets, how, and what decides."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -9,10 +10,23 @@ from rim_eval.errors import RimError
 from rim_eval.suite.jobs import Command, Label, RunModel, RunPlan, RunSet
 from rim_eval.suite.names import short_name
 from rim_eval.types import Name
-from rim_eval.yaml_file import FieldPath, YamlFile, YamlSection
+from rim_eval.yaml_file import YamlFile, YamlSection
 
 _MOST: Final = 200
 """Models or sets of one suite."""
+
+
+def _plain(value: Any) -> Any:
+    """Values as JSON has them: what the YAML reader makes knows its lines, and would be written with them."""
+    try:
+        return json.loads(json.dumps(value))
+    except (TypeError, ValueError):
+        raise ValueError(
+            "texts, numbers, true, false, lists and mappings only: put others in quotes"
+        ) from None
+
+
+Arguments = Annotated[dict[str, Any], BeforeValidator(_plain)]
 
 
 def _as_section(key: str) -> BeforeValidator:
@@ -27,7 +41,7 @@ class SuiteModel(YamlSection):
     """As `inspect eval --model` takes it."""
     name: Label | None = None
     """What cards and folders call it; the last part of the model's name unless given."""
-    args: dict[str, Any] = Field(default={})
+    args: Arguments = Field(default={})
     """As `inspect eval -M` takes them; for `vllm/` without `base_url`, options of the server that Inspect starts."""
     base_url: str | None = None
     """Address of a server that runs, such as `http://127.0.0.1:8000/v1`."""
@@ -57,7 +71,7 @@ class SuiteSet(YamlSection):
     """A task of rim_eval by its name, or any other that Inspect knows."""
     name: Label | None = None
     """What folders and messages call it; needed where a task is asked twice."""
-    args: dict[str, Any] = Field(default={})
+    args: Arguments = Field(default={})
     """As `inspect eval -T` takes them; they come before the suite's own."""
     limit: PositiveInt | None = None
     """Only the first prompts; the suite's own unless given."""
@@ -79,9 +93,9 @@ class Suite(YamlSection):
     sets: tuple[Annotated[SuiteSet, _as_section("task")], ...] = Field(
         min_length=1, max_length=_MOST
     )
-    args: dict[str, Any] = Field(default={})
+    args: Arguments = Field(default={})
     """Arguments of every task that takes them: `judge`, `protocol`, `sampling`, `doses`, token budgets, `stop`."""
-    roles: dict[str, Any] = Field(default={})
+    roles: Arguments = Field(default={})
     """As `inspect eval --model-role` takes them: `grader: openai/gpt-4.1`."""
     limit: PositiveInt | None = None
     epochs: PositiveInt | None = None
@@ -105,7 +119,9 @@ class Suite(YamlSection):
                     )
         names = [each.label for each in self.models]
         if self.reference and self.reference not in names:
-            raise ValueError(f"reference: no model is called {self.reference}; there are {', '.join(names)}")
+            raise ValueError(
+                f"reference: no model is called {self.reference}; there are {', '.join(names)}"
+            )
         return self
 
 
@@ -161,6 +177,3 @@ def plan_of(suite: Suite) -> RunPlan:
         roles=suite.roles,
         max_connections=suite.max_connections,
     )
-
-
-__all__ = ["FieldPath", "Suite", "SuiteModel", "SuiteSet", "plan_of", "read_suite"]
