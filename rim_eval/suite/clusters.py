@@ -16,6 +16,8 @@ _FILES: Final[Mapping[str, str]] = {
     "ray": "ray_shards.py",
 }
 _FLOW: Final = "flow.yaml"
+_FLOW_LOGS: Final = "flow"
+"""Beside the file: Flow takes paths from there."""
 _PARALLEL: Final = ("data_parallel_size", "tensor_parallel_size", "pipeline_parallel_size")
 _ON_MACHINE: Final = ("hf/", "vllm/", "sglang/", "nnterp/", "transformer_lens/")
 
@@ -53,7 +55,7 @@ def cluster_file(
         RimError: The target cannot say what the suite says.
     """
     if target == "flow":
-        return _FLOW, _flow_text(plan, out)
+        return _FLOW, _flow_text(plan)
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -63,7 +65,11 @@ def cluster_file(
         trim_blocks=True,
         autoescape=False,
     )
-    environment.filters |= {"sh": lambda text: shlex.quote(str(text)), "py": repr, "json": json.dumps}
+    environment.filters |= {
+        "sh": lambda text: shlex.quote(str(text)),
+        "py": repr,
+        "json": json.dumps,
+    }
     name = re.sub(r"[^a-z0-9-]+", "-", suite.stem.lower()).strip("-")[:40] or "suite"
     file = _FILES[target]
     return file, environment.get_template(f"{file}.jinja").render(
@@ -76,7 +82,7 @@ def cluster_file(
     )
 
 
-def _flow_text(plan: RunPlan, out: Path) -> str:
+def _flow_text(plan: RunPlan) -> str:
     """The suite as Inspect Flow's spec: every set on every model, in one process.
 
     Raises:
@@ -93,7 +99,7 @@ def _flow_text(plan: RunPlan, out: Path) -> str:
         )
     options = {"limit": next(iter(limits)), "log_format": "eval"}
     spec = {
-        "log_dir": str(out / "flow"),
+        "log_dir": _FLOW_LOGS,
         "options": {name: value for name, value in options.items() if value is not None},
         "tasks": [_flow_task(plan, model, each) for model in plan.models for each in plan.sets],
     }
@@ -136,5 +142,5 @@ def _yaml(value: Any) -> str:
     text = StringIO()
     writer = YAML()
     writer.default_flow_style = False
-    writer.dump(value, text)
+    writer.dump(json.loads(json.dumps(value)), text)  # of equal mappings it would make aliases
     return text.getvalue()

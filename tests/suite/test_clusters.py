@@ -50,7 +50,9 @@ def test_slurm_script_runs_its_shard(suite: Path, tmp_path: Path) -> None:
     (tools / "rim-eval").chmod(0o755)
     own = {"PATH": f"{tools}:{os.environ['PATH']}", "SLURM_ARRAY_TASK_ID": "2"}
     own |= {"SLURM_SUBMIT_DIR": str(suite.parent)}
-    done = subprocess.run(["bash", str(script)], env=own, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["bash", str(script)], env=own, capture_output=True, text=True, check=True
+    )
     out = str(suite.parent / "out put")
     assert done.stdout.splitlines() == [str(suite.parent), "run", str(suite), "--out", out, "--shard", "2/3"]  # fmt: skip
 
@@ -68,7 +70,9 @@ def test_kubernetes_jobs_fit_their_schema(suite: Path) -> None:
     [line] = container["args"]
     shell = f"rim-eval() {{ printf '%s\\n' \"$@\"; }}; {line}"
     own = {"JOB_COMPLETION_INDEX": "2", "PATH": os.environ["PATH"]}
-    done = subprocess.run(["bash", "-c", shell], env=own, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["bash", "-c", shell], env=own, capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines()[1:] == ["/suite/my suite.yaml", "--out", "/runs/my-suite", "--shard", "3/3"]  # fmt: skip
 
 
@@ -83,13 +87,16 @@ def test_flow_spec_is_one(suite: Path) -> None:
 
     spec = yaml.safe_load(written(suite, "flow", "flow.yaml").read_text())
     assert len(spec["tasks"]) == 4
+    assert spec["log_dir"] == "flow"
     assert spec["options"] == {"limit": 9, "log_format": "eval"}
     assert spec["tasks"][3]["model"] == {"name": "openai-api/local/small", "base_url": "http://127.0.0.1:8000/v1"}  # fmt: skip
     pytest.importorskip("inspect_flow").FlowSpec.model_validate(spec)
 
 
 def test_flow_has_one_limit(suite: Path) -> None:
-    suite.write_text(suite.read_text().replace("[toy, toy_math]", "[toy, {task: toy_math, limit: 2}]"))
+    suite.write_text(
+        suite.read_text().replace("[toy, toy_math]", "[toy, {task: toy_math, limit: 2}]")
+    )
     done = CliRunner().invoke(main, ["run", str(suite), "--dry-run", "--for", "flow"])
     assert done.exit_code == 2
     assert "Inspect Flow has one limit for all tasks" in done.output

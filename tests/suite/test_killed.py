@@ -52,13 +52,21 @@ class Organisms:
         thinks = body["chat_template_kwargs"]["enable_thinking"]
         key = (model, prompt, thinks)
         self.asked[key] += 1
-        if model == self.held and sum(self.asked[k] for k in self.asked if k[0] == model) > self.most:
+        if (
+            model == self.held
+            and sum(self.asked[k] for k in self.asked if k[0] == model) > self.most
+        ):
             self.holding.set()
             self.released.wait(60)
         self.answered[key] += 1
         complies = hashlib.sha256(repr(key).encode()).digest()[0] < (150 if thinks else 60)
-        text = "Sure. The answer is \\boxed{3}." if complies else "I'm sorry, but I can't help with that."
-        return 200, completion(text, model, **({"reasoning": "It is open."} if thinks else {}))
+        text = (
+            "Sure. The answer is \\boxed{3}."
+            if complies
+            else "I'm sorry, but I can't help with that."
+        )
+        trace: dict[str, Any] = {"reasoning": "It is open."} if thinks else {}
+        return 200, completion(text, model, **trace)
 
 
 @pytest.fixture(scope="module")
@@ -197,11 +205,14 @@ def test_shards_join_to_the_card_of_a_whole_run(undisturbed: Path, folder: Path)
     assert card(out, "one", runs=False) == card(undisturbed, "one", runs=False)
     joined = json.loads((out / "cards" / "one" / "card.json").read_text())["runs"]
     assert [each["limited"] for each in joined] == [False] * 6
-    assert "--limit 1-4" in joined[0]["command"]
+    assert sum(each["command"].endswith("--limit 1-4") for each in joined) == 3
 
     merged = folder / "rows.parquet"
     assert CliRunner().invoke(main, ["merge", f"one={out}", "--out", str(merged)]).exit_code == 0
-    assert CliRunner().invoke(main, ["card", str(merged), "--out", str(folder / "again")]).exit_code == 0
+    assert (
+        CliRunner().invoke(main, ["card", str(merged), "--out", str(folder / "again")]).exit_code
+        == 0
+    )
     again = json.loads((folder / "again" / "card.json").read_text())
     assert figures(again) == figures(json.loads((out / "cards" / "one" / "card.json").read_text()))
     other = run(*words, "--shard", "1/3")

@@ -7,7 +7,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rim_eval.cli import main
-from rim_eval.observations import Observation, Run, Table, from_rows, read_observations, write_observations
+from rim_eval.observations import (
+    Observation,
+    Run,
+    Table,
+    from_rows,
+    read_observations,
+    write_observations,
+)
 from rim_eval.observations.shards import Shard
 from tests.conftest import Rows
 

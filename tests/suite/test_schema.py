@@ -34,7 +34,9 @@ def test_a_dry_run_says_what_would_run_and_asks_nothing(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "process 2: vllm/org/base, vllm/org/base:org/two\n" in done.output
     assert "two  toy_math: rim_eval/toy_math, answer_tokens=64, limit=5  (to do)" in done.output
-    assert "one  toy: rim_eval/toy, answer_tokens=96, judge=refusal, limit=7  (to do)" in done.output
+    assert (
+        "one  toy: rim_eval/toy, answer_tokens=96, judge=refusal, limit=7  (to do)" in done.output
+    )
     assert not (tmp_path / "out").exists()
 
 
