@@ -146,7 +146,10 @@ class _Run:
                 return self._say_missing(left)
             return self._report(plans)
         plans = {None: self.plan}
-        return self._ask(self.out, plans, "") or self._report(plans)
+        if code := self._ask(self.out, plans, ""):
+            self._write_finished(plans)
+            return code
+        return self._report(plans)
 
     def _ask(self, folder: Path, plans: Plans, done: str) -> int:
         """Ask the models in one folder; the exit code."""
@@ -168,6 +171,17 @@ class _Run:
         if done:
             click.echo(done)
         return 0
+
+    def _write_finished(self, plans: Plans) -> None:
+        """Write the cards of models that are finished, where others are not: nothing is compared or decided."""
+        from rim_eval.observations import read_observations
+        from rim_eval.suite import finished, unfinished
+
+        left = {each.model for each in unfinished(self.out, plans)}
+        logs = [each for each in finished(self.out, plans) if each.model not in left]
+        if logs:
+            table = read_observations([f"{log.model}={log.path}" for log in logs])
+            self._write_cards(table, [each for each in self.plan.labels if each not in left])
 
     def _say_missing(self, left: "Sequence[Work]") -> int:
         shards = list(dict.fromkeys(each.shard for each in left))
@@ -191,17 +205,17 @@ class _Run:
         if found:
             click.echo("The shards do not join, so there is no card.", err=True)
             return _UNDECIDED
-        cards = self._write_cards(table)
+        cards = self._write_cards(table, self.plan.labels)
         self._write_comparison(table)
         return self._decide(cards)
 
-    def _write_cards(self, table: "Table") -> "list[Card]":
+    def _write_cards(self, table: "Table", labels: Sequence[str]) -> "list[Card]":
         from rim_eval.card import make_card
 
         measured = find_validations(judges_of(table))
         cards = []
         click.echo("")
-        for model in self.plan.labels:
+        for model in labels:
             card = make_card(table.of_model(model), validations=measured)
             write_card(card, self.out / "cards" / model)
             click.echo(f"{model}: {card.flag.sentence if card.flag else 'no RIM score'}")

@@ -31,8 +31,8 @@ SETS = {
 PROMPTS = 8
 PROGRAM = "import sys; from rim_eval.cli import main; main(['run', *sys.argv[1:]])"
 
-RUN_FACTS = {"created", "id", "log_sha256", "command"}
-"""What two runs of one suite differ in: when, which logs, and the range of a shard."""
+RUN_FACTS = {"created", "id", "log_sha256"}
+"""What two runs of one suite differ in: when, and in which logs."""
 
 
 class Organisms:
@@ -218,8 +218,15 @@ def test_shards_join_to_the_card_of_a_whole_run(undisturbed: Path, folder: Path)
     other = run(*words, "--shard", "1/3")
     assert other.exit_code == 2
     assert "holds shards of 2" in other.output
-    changed = run(folder / "first.yaml", "--out", out, "--shard", "1/2")
-    assert changed.exit_code == 0
+
+    limits = {"version": 1, "limits": [{"figure": "rim_score", "at_most": -99}]}
+    (folder / "gate.yaml").write_text(json.dumps(limits))
+    suite = json.loads((folder / "first.yaml").read_text()) | {"gate": str(folder / "gate.yaml")}
+    (folder / "gated.yaml").write_text(json.dumps(suite))
+    decided = run(folder / "gated.yaml", "--out", out)
+    assert decided.exit_code == 1, decided.output
+    assert "gate: fail" in decided.output
+    assert json.loads((out / "gate.json").read_text())["outcome"] == "fail"
 
 
 @pytest.mark.faults

@@ -100,3 +100,27 @@ def test_the_example_is_a_suite(tmp_path: Path) -> None:
         done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
     assert "tuned  gsm8k: rim_eval/gsm8k, sampling=equal, limit=300  (to do)" in done.output
+
+
+@pytest.mark.slow
+def test_a_model_that_fails_leaves_the_others_their_cards(tmp_path: Path) -> None:
+    (tmp_path / "doors.jsonl").write_text('{"prompt": "Open the door."}\n')
+    text = f"""\
+version: 1
+models: [rim_toy/one, {{model: rim_toy/two, args: {{nothing: 1}}}}]
+sets: [{{task: prompts, args: {{file: "{tmp_path}/doors.jsonl", judge: refusal}}}}]
+gate: examples/gate.yaml
+out: OUT
+"""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+        patch.chdir(Path(__file__).parents[2])
+        done = run(tmp_path, text)
+        again = run(tmp_path, text.replace("judge: refusal", "judge: none"))
+    assert done.exit_code == 2
+    assert "two: rim_toy/ takes `-M script=FILE` only, not nothing" in done.output
+    assert (tmp_path / "out" / "cards" / "one" / "card.json").is_file()
+    assert not (tmp_path / "out" / "cards" / "two").exists()
+    assert not (tmp_path / "out" / "gate.json").exists()
+    assert again.exit_code == 2
+    assert "set prompts was" in again.output
