@@ -39,6 +39,8 @@ check: .venv/.test
 	$(PIP) --editable '.[hf,lm-eval,card]' --group dev --group docs
 	# The validator that the export is tested with; what else is in that package needs Python 3.12 and an older hub client.
 	$(PIP) --no-deps --ignore-requires-python every-eval-ever==0.3.0
+	# axe-core, the checks of accessibility; the browser of that package is not needed.
+	$(PIP) --no-deps axe-playwright-python==0.1.8
 	# The schema of Inspect's register, beside the environment: the evaluations in that package would be listed by Inspect.
 	$(PIP) --no-deps --target .venv/validators inspect_evals
 	touch $@

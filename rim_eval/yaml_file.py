@@ -134,7 +134,8 @@ def _path_and_problem(item: Mapping[str, Any]) -> tuple[FieldPath, str]:
         case "value_error":
             # The checks of a whole section begin with the path inside it.
             inside, colon, words = message.partition(": ")
-            return ((*path, *inside.split(".")), words) if colon else (path, message)
+            steps = (int(step) if step.isdigit() else step for step in inside.split("."))
+            return ((*path, *steps), words) if colon else (path, message)
         case "union_tag_invalid":
             path = (*path, "kind")
     return path, f"{message} (given: {item['input']!r:.60})"

@@ -121,7 +121,7 @@ class Bench:
             time.sleep(0.1)
 
     def start(self, logs: Path, part: int, parts: int, command: str = "eval-set") -> Process:
-        """Start one process with its part of the prompts, as scripts/suite_part.py does."""
+        """Start one process with its part of the prompts, the range that `rim-eval run --shard` asks."""
         first, last = self.prompts * part // parts + 1, self.prompts * (part + 1) // parts
         line = [INSPECT, command, *self._task(), "--model", "vllm/organism"]
         line += ["--limit", f"{first}-{last}", "--max-connections", "2", "--attempt-timeout", "60"]

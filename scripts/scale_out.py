@@ -27,8 +27,8 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parent.parent
 PYTHON = Path(sys.executable).parent
 SETS = ("toy", "toy_allowed", "toy_math")
-OPTIONS = ["--model", "vllm/organism", "-T", "answer_tokens=96", "-T", "thinking_tokens=160"]
-OPTIONS += ["--max-connections", "32", "--display", "none"]
+MODEL = "vllm/organism"
+BUDGETS = {"answer_tokens": 96, "thinking_tokens": 160}
 
 NGINX = """\
 daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1;
@@ -114,13 +114,28 @@ def front(stack: ExitStack, ports: list[int], port: int, work: Path) -> None:
     await_address(port, 30)
 
 
-def suite(part: int, parts: int, port: int, logs: Path) -> "subprocess.Popen[bytes]":
-    """One process of the job array."""
-    command = [str(PYTHON / "python"), str(REPOSITORY / "scripts" / "suite_part.py")]
-    command += ["--part", str(part), "--parts", str(parts), "--log-dir", str(logs), *SETS]
+def suite_file(work: Path) -> Path:
+    """The suite that both ways run."""
+    file = work / "suite.yaml"
+    suite = {
+        "version": 1,
+        "models": [MODEL],
+        "sets": list(SETS),
+        "args": BUDGETS,
+        "max_connections": 32,
+        "out": str(work / "one"),
+    }
+    file.write_text(json.dumps(suite), encoding="utf-8")
+    return file
+
+
+def suite(file: Path, out: Path, port: int, shard: str | None) -> "subprocess.Popen[bytes]":
+    """One process: the whole suite, or a shard of it."""
+    command = [str(PYTHON / "rim-eval"), "run", str(file), "--out", str(out)]
+    command += ["--shard", shard] if shard else []
     own = {"VLLM_BASE_URL": f"http://127.0.0.1:{port}/v1", "HF_HUB_OFFLINE": "1"}
     own |= {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([*command, "--", *OPTIONS], env={**os.environ, **own})
+    return subprocess.Popen(command, cwd=REPOSITORY, env={**os.environ, **own})
 
 
 def card(logs: Path, out: Path) -> dict[str, Any]:
@@ -153,10 +168,11 @@ def differences(one: Any, other: Any, path: str = "") -> list[str]:
     return [] if one == other else [f"{path}: {one!r} / {other!r}"]
 
 
-def run(port: int, parts: int, logs: Path) -> float:
+def run(port: int, parts: int, file: Path, out: Path) -> float:
     """Run the suite in so many processes at once; seconds it took."""
     start = time.monotonic()
-    running = [suite(part, parts, port, logs) for part in range(parts)]
+    shards = [f"{part}/{parts}" for part in range(1, parts + 1)] if parts > 1 else [None]
+    running = [suite(file, out, port, shard) for shard in shards]
     statuses = [one.wait() for one in running]
     if any(statuses):
         raise SystemExit(f"parts ended with {statuses}")
@@ -176,8 +192,9 @@ def main() -> None:
     with ExitStack() as stack:
         ports = engines(stack, given.engine, given.port, work)
         front(stack, ports, given.port + 9, work)
-        alone = run(ports[0], 1, work / "one")
-        together = run(given.port + 9, 2, work / "two")
+        file = suite_file(work)
+        alone = run(ports[0], 1, file, work / "one")
+        together = run(given.port + 9, 2, file, work / "two")
         report(work, alone, together)
 
 

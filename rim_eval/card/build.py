@@ -460,7 +460,8 @@ def _gaps(table: Table, level: float) -> Iterator[ConditionGap]:
 def _run(run: Run) -> schema.CardRun:
     """The card's fields of a run; of a prompt file on the user's machine only the last part of its path."""
     fields = run.model_dump(
-        exclude={"group", "log", "model", "switch", "modes", "provenance"}, exclude_none=True
+        exclude={"group", "log", "model", "switch", "modes", "provenance", "shard"},
+        exclude_none=True,
     )
     if run.provenance is not None:
         location = run.provenance.location

@@ -17,6 +17,8 @@ _COMMANDS: Final = (
     "patterns",
     "card",
     "compare",
+    "run",
+    "merge",
     "series",
     "gate",
     "leaderboard",

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from rim_eval.cli.task_names import read_arguments, refuse_unknown, shipped_tasks, task_names
+from rim_eval.cli.task_names import read_arguments, refuse_unknown, shipped_tasks, task_name
 from rim_eval.errors import RimError
 
 
@@ -46,7 +46,7 @@ def command(sets: Sequence[str], model: str, model_args: Sequence[str], task_arg
     )
     from rim_eval.planning.render import print_plan
 
-    tasks = task_names(word for group in sets for word in group.split(",") if word.strip())
+    tasks = tuple(task_name(word) for group in sets for word in group.split(",") if word.strip())
     arguments: dict[str, Any] = read_arguments("-T", task_args)
     refuse_unknown("SETS", tasks, arguments)
     shipped = shipped_tasks()

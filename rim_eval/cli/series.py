@@ -11,14 +11,14 @@ from pydantic import ValidationError
 
 from rim_eval.cli.card import find_validations, judges_of, write_card
 from rim_eval.cli.progress_option import progress_option
-from rim_eval.cli.task_names import read_arguments, refuse_unknown, task_names
+from rim_eval.cli.task_names import read_arguments, refuse_unknown, task_name
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import write_whole
 from rim_eval.progress import Progress
 
 if TYPE_CHECKING:
     from rim_eval.series import SeriesReport, SeriesSettings
-    from rim_eval.series.schema import ChildMessage, SeriesModel
+    from rim_eval.suite.jobs import ChildMessage, RunModel, RunPlan
 
 _REPORT_NEEDS: Final = ("altair", "pandas", "pyarrow", "vl_convert")
 
@@ -45,13 +45,13 @@ def command(models: Sequence[str], tasks: str, log_dir: Path, task_args: Sequenc
 
     rim-eval series hf/base hf/run/step-100 hf/run/step-200 --tasks hexphi,gsm8k --log-dir logs/series
     """
-    from rim_eval.series import SeriesSettings, open_series, parse_models, run_series
+    from rim_eval.series import SeriesSettings, open_series, parse_models, run_series, series_plan
 
     named = parse_models(models)
     try:
         settings = SeriesSettings(
             models=named,
-            tasks=task_names(tasks.split(",")),
+            tasks=tuple(task_name(each) for each in tasks.split(",")),
             task_args=read_arguments("-T", task_args),
             model_args=read_arguments("-M", model_args),
             model_roles=read_arguments("--model-role", model_roles),
@@ -63,9 +63,9 @@ def command(models: Sequence[str], tasks: str, log_dir: Path, task_args: Sequenc
         raise RimError(f"These options make no series: {first_complaint(error, 'they')}.") from None
     refuse_unknown("--tasks", settings.tasks, settings.task_args)
     at = _numbers(steps, settings.labels)
-    _refuse_missing()
+    refuse_missing()
     open_series(log_dir, settings)
-    lines = ModelLines(settings, progress)
+    lines = ModelLines(series_plan(settings), progress)
     failures = run_series(
         log_dir, settings, lines.tell, lines.warn, max_connections=max_connections
     )
@@ -98,7 +98,7 @@ def _numbers(steps: str | None, labels: Sequence[str]) -> Sequence[float] | None
     return check_steps(numbers, labels)
 
 
-def _refuse_missing() -> None:
+def refuse_missing() -> None:
     """Refuse to run for hours what could not be reported then.
 
     Raises:
@@ -111,22 +111,22 @@ def _refuse_missing() -> None:
 
 
 class ModelLines:
-    """How far all models of a series are, and one line for each when it ends: the models of one server end in any order.
+    """How far all models of a run are, and one line for each when it ends: the models of one server end in any order.
 
     Args:
-        settings: The series.
+        plan: The run.
         progress: Shows the samples of all models together.
     """
 
-    def __init__(self, settings: "SeriesSettings", progress: Progress) -> None:
-        self._labels, self._tasks = settings.labels, len(settings.tasks)
+    def __init__(self, plan: "RunPlan", progress: Progress) -> None:
+        self._labels, self._tasks = plan.labels, len(plan.sets)
         self._counts: dict[str, dict[str, tuple[int, int]]] = {}
         self._kept: dict[tuple[str, str], int] = {}
         self._warned: set[str] = set()
         self._progress = progress
-        progress.begin("series", unit="prompts")
+        progress.begin(plan.what, unit="prompts")
 
-    def tell(self, model: "SeriesModel", message: "ChildMessage") -> None:
+    def tell(self, model: "RunModel", message: "ChildMessage") -> None:
         """Take note, and write the model's line when its last sample has ended."""
         tasks, task = self._counts.setdefault(model.label, {}), message.task or ""
         was_complete = self._is_complete(model.label)

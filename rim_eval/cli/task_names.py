@@ -1,6 +1,7 @@
 """Tasks and arguments of commands that run Inspect's tasks, or plan them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from inspect import signature
 from typing import Any, Final
 
@@ -10,12 +11,23 @@ _OURS: Final = "rim_eval/"
 """What stands before the names of the tasks of this package."""
 
 
-def task_names(words: Iterable[str]) -> tuple[str, ...]:
-    """Names of tasks as Inspect knows them: `hexphi` is one of this package's."""
-    names = (word.strip() for word in words)
-    return tuple(
-        name if "/" in name or "@" in name or not name else f"{_OURS}{name}" for name in names
-    )
+def task_name(task: str) -> str:
+    """The name by which Inspect knows a task: `rim_eval/` goes before one that stands alone.
+
+    Args:
+        task: What the user wrote.
+    """
+    task = task.strip()
+    return task if "/" in task or "@" in task or not task else f"{_OURS}{task}"
+
+
+def is_shipped(task: str) -> bool:
+    """Tell whether a task is to be one of this package, by its name.
+
+    Args:
+        task: The name by which Inspect knows it.
+    """
+    return task.startswith(_OURS) and "@" not in task
 
 
 def read_arguments(flag: str, words: Sequence[str]) -> dict[str, Any]:
@@ -39,38 +51,9 @@ def read_arguments(flag: str, words: Sequence[str]) -> dict[str, Any]:
         raise RimError(f"{flag} {' '.join(words)}: a value is no YAML ({error}).") from None
 
 
-def refuse_unknown(flag: str, tasks: Sequence[str], arguments: Mapping[str, Any]) -> None:
-    """Refuse a task of rim_eval that does not exist, and an argument that no task takes: Inspect would pass it over.
-
-    Args:
-        flag: The option that named the tasks, for messages.
-        tasks: Their names.
-        arguments: Their arguments.
-
-    Raises:
-        RimError: It names what there is.
-    """
-    shipped = shipped_tasks()
-    if unknown := [task for task in tasks if _is_ours(task) and task not in shipped]:
-        names = ", ".join(task.removeprefix(_OURS) for task in sorted(shipped))
-        raise RimError(
-            f"{flag} {unknown[0].removeprefix(_OURS)}: there is no such task; there are {names}."
-        )
-    if not all(map(_is_ours, tasks)):
-        return
-    taken = {name for task in tasks for name in signature(shipped[task]).parameters}
-    if untaken := {name for name in arguments if name.partition(".")[0] not in taken}:
-        raise RimError(
-            f"-T {min(untaken)}=...: none of these tasks takes it. They take {', '.join(sorted(taken))}."
-        )
-
-
-def _is_ours(task: str) -> bool:
-    return task.startswith(_OURS) and "@" not in task
-
-
+@cache
 def shipped_tasks() -> Mapping[str, Callable[..., Any]]:
-    """The tasks of rim_eval by the name under which Inspect knows them."""
+    """The tasks of this package by the name under which Inspect knows them."""
     from rim_eval import _registry
 
     registered = {
@@ -81,3 +64,49 @@ def shipped_tasks() -> Mapping[str, Callable[..., Any]]:
         for name, about in registered.items()
         if about is not None and about.type == "task"
     }
+
+
+def arguments_of(task: str) -> frozenset[str] | None:
+    """Names of the arguments that a task of this package takes; None of any other task.
+
+    Args:
+        task: The name by which Inspect knows it.
+    """
+    return frozenset(signature(shipped_tasks()[task]).parameters) if is_shipped(task) else None
+
+
+def unknown_task(task: str) -> str | None:
+    """What is wrong with a task's name; None where nothing is.
+
+    Args:
+        task: The name by which Inspect knows it.
+    """
+    if not is_shipped(task) or task in shipped_tasks():
+        return None
+    names = ", ".join(each.removeprefix(_OURS) for each in sorted(shipped_tasks()))
+    return f"{task.removeprefix(_OURS)}: there is no such task; there are {names}"
+
+
+def refuse_unknown(flag: str, tasks: Sequence[str], arguments: Iterable[str]) -> None:
+    """Refuse a task that does not exist, and an argument that no task takes: Inspect would pass it over.
+
+    Args:
+        flag: The option that named the tasks, for messages.
+        tasks: Their names.
+        arguments: Names of the arguments of `-T`.
+
+    Raises:
+        RimError: It names what there is.
+    """
+    if problems := list(filter(None, map(unknown_task, tasks))):
+        raise RimError(f"{flag} {problems[0]}.")
+    taken = set[str]()
+    for task in tasks:
+        own = arguments_of(task)
+        if own is None:
+            return
+        taken |= own
+    if untaken := {name for name in arguments if name.partition(".")[0] not in taken}:
+        raise RimError(
+            f"-T {min(untaken)}=...: none of these tasks takes it. They take {', '.join(sorted(taken))}."
+        )

@@ -45,6 +45,9 @@ def inspect_command(header: "EvalLog", model: str) -> str:
         value = options.get(name)
         if value is not None and value is not False and (name, value) != ("epochs", 1):
             text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            if name == "limit" and isinstance(value, list | tuple):
+                first, end = value  # from 0, and from 1 on the command line
+                text = f"{first + 1}-{end}"
             words += [f"--{name.replace('_', '-')}", text]
     return shlex.join(words)
 

@@ -21,6 +21,7 @@ from rim_eval.observations.schema import (
     Stopping,
     attack_checksums,
 )
+from rim_eval.observations.shards import SHARD
 from rim_eval.observations.table import Table, from_rows
 from rim_eval.paths import without_folders
 from rim_eval.prompt_sets import Provenance
@@ -363,6 +364,7 @@ def _run(
         epochs=_epochs(header),
         modes=params.get("modes", ()),
         limited=any((spec.config.limit, spec.config.sample_id)),
+        shard=(spec.metadata or {}).get(SHARD),
         sample_seed=_sample_seed(spec.config),
         stopping=_stopping(header),
         answer_tokens=params.get("answer_tokens"),

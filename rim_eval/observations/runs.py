@@ -1,5 +1,6 @@
 """Runs together: what is wrong with their rows, which of them cannot be pooled, and each counted once."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rim_eval.errors import RimError
 from rim_eval.formatting import MODE_WORDS
 from rim_eval.observations.schema import Problem, ProblemKind, Run
+from rim_eval.observations.shards import is_whole_division
 from rim_eval.observations.table import Table, join
 from rim_eval.types import Mode
 
@@ -189,7 +191,25 @@ def merge_runs(tables: Sequence[Table]) -> Table:
         if not keys or not keys <= seen:
             once.append(table)
         seen |= keys
-    return _without_unjudged(_without_copies(_without_superseded(join(once))))
+    return _with_whole_divisions(
+        _without_unjudged(_without_copies(_without_superseded(join(once))))
+    )
+
+
+def _with_whole_divisions(table: Table) -> Table:
+    """Runs of which every shard is there are no longer limited, unless the whole run was."""
+    divided = defaultdict[tuple[str, str], list[Run]](list)
+    for run in table.runs:
+        if run.shard:
+            divided[run.model, run.dataset].append(run)
+    whole = {
+        run.id: run.model_copy(update={"limited": run.shard.limited})
+        for runs in divided.values()
+        if is_whole_division(run.shard for run in runs if run.shard)
+        for run in runs
+        if run.shard
+    }
+    return replace(table, runs=tuple(whole.get(run.id, run) for run in table.runs))
 
 
 def refuse_two_names(runs: Iterable[tuple[str, str, str]]) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field
 
 from rim_eval.generation import Generation, StopReason, TraceVisibility
+from rim_eval.observations.shards import Shard
 from rim_eval.paths import without_folders
 from rim_eval.prompt_sets import Provenance
 from rim_eval.types import (
@@ -220,7 +221,9 @@ class Run(FrozenModel):
     epochs: int = Field(default=1, ge=1, le=MOST)
     modes: tuple[str, ...] = ()
     limited: bool = False
-    """Whether only a part of the set was run (`--limit`, `--sample-id`)."""
+    """Whether only a part of the set was run (`--limit`, `--sample-id`, a shard without the others)."""
+    shard: Shard | None = None
+    """Which shard of a divided run it is."""
     sample_seed: int | None = None
     """Seed of the shuffle whose first prompts a limited run asked; None for a part chosen otherwise."""
     stopping: Stopping | None = None

@@ -1,4 +1,4 @@
-"""Plan a series: its models by name, the child processes that run them, and the folder that holds it."""
+"""Plan a series: its models by name, and the folder that holds it."""
 
 import json
 import re
@@ -10,13 +10,12 @@ from pydantic import ValidationError
 
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import read_json_object, write_whole
-from rim_eval.observations.commands import SECRET_NAME
 from rim_eval.series.schema import SeriesModel, SeriesSettings
+from rim_eval.suite.names import short_name, without_secrets
 
 SETTINGS_FILE: Final = "series.json"
 
 _NAMED: Final = re.compile(r"([^/=:]+)=(.+)")
-_VLLM: Final = "vllm/"
 
 
 def parse_models(words: Sequence[str]) -> tuple[SeriesModel, ...]:
@@ -37,7 +36,7 @@ def parse_models(words: Sequence[str]) -> tuple[SeriesModel, ...]:
     models = []
     for word in words:
         named = _NAMED.fullmatch(word)
-        label, model = named.groups() if named else (_short_name(word), word)
+        label, model = named.groups() if named else (short_name(word), word)
         try:
             models.append(SeriesModel(label=label, model=model.rstrip("/")))
         except ValidationError as error:
@@ -47,12 +46,6 @@ def parse_models(words: Sequence[str]) -> tuple[SeriesModel, ...]:
             ) from None
         _refuse_alike(models)
     return tuple(models)
-
-
-def _short_name(model: str) -> str:
-    """The last part of a model's name, with only the signs that a label may have."""
-    last = re.split(r"[/:]", model.rstrip("/"))[-1]
-    return re.sub(r"[^A-Za-z0-9._+@-]+", "-", last).strip("-.")
 
 
 def _refuse_alike(models: Sequence[SeriesModel]) -> None:
@@ -65,29 +58,6 @@ def _refuse_alike(models: Sequence[SeriesModel]) -> None:
                 f"{other.model} and {last.model} would both be called {last.label}. Name them apart: "
                 f"{last.label}-2={last.model}"
             )
-
-
-def child_groups(models: Sequence[SeriesModel]) -> tuple[tuple[SeriesModel, ...], ...]:
-    """Divide models into child processes, in the order of their first models.
-
-    `vllm/BASE` and every `vllm/BASE:ADAPTER` share one, so that one server serves them all (Inspect starts one for each
-    base, at the first request, with room for all adapters that are named by then). Every other model has one of its
-    own, whose end frees the memory.
-
-    Args:
-        models: The models in the order of training.
-    """
-    groups: dict[str, list[SeriesModel]] = {}
-    for each in models:
-        groups.setdefault(_weights(each.model), []).append(each)
-    return tuple(map(tuple, groups.values()))
-
-
-def _weights(model: str) -> str:
-    """What a process has to load for a model."""
-    if not model.startswith(_VLLM):
-        return model
-    return _VLLM + model.removeprefix(_VLLM).partition(":")[0]
 
 
 def open_series(folder: Path, settings: SeriesSettings) -> None:
@@ -103,8 +73,8 @@ def open_series(folder: Path, settings: SeriesSettings) -> None:
         RimError: The folder holds another series, or logs of something else.
     """
     file = folder / SETTINGS_FILE
-    wanted = settings.model_copy(update={"model_args": _without_secrets(settings.model_args)})
-    wanted = wanted.model_copy(update={"model_roles": _without_secrets(settings.model_roles)})
+    wanted = settings.model_copy(update={"model_args": without_secrets(settings.model_args)})
+    wanted = wanted.model_copy(update={"model_roles": without_secrets(settings.model_roles)})
     if not file.exists():
         if next(folder.rglob("*.eval"), None) is not None:
             raise RimError(f"{folder} holds logs and no {SETTINGS_FILE}: give another --log-dir.")
@@ -138,14 +108,3 @@ def _short(value: Any) -> str:
     if isinstance(value, list) and all(isinstance(each, dict) for each in value):
         value = [f"{each['label']}={each['model']}" for each in value]
     return json.dumps(value)[:200]
-
-
-def _without_secrets(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {
-            name: "***" if SECRET_NAME.search(str(name)) else _without_secrets(each)
-            for name, each in value.items()
-        }
-    if isinstance(value, list):
-        return [_without_secrets(each) for each in value]
-    return value

@@ -1,15 +1,13 @@
-"""What a series is, what its child processes are told and say, and what its report holds."""
+"""What a series is, and what its report holds."""
 
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from rim_eval.comparison import Comparison
 from rim_eval.comparison.schema import PointsEstimate, Quantity
+from rim_eval.suite.jobs import Label
 from rim_eval.types import FiniteModel, FrozenModel, Name, PromptKind
-
-Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@-]{0,99}$")]
-"""The name of a checkpoint in tables and in the names of folders."""
 
 
 class SeriesModel(FrozenModel):
@@ -49,34 +47,6 @@ class SeriesSettings(FrozenModel):
     def labels(self) -> tuple[str, ...]:
         """The labels in the order of training."""
         return tuple(each.label for each in self.models)
-
-
-class ChildJob(FrozenModel):
-    """What one child process runs: models that share a server, or one model alone."""
-
-    log_dir: str
-    models: tuple[SeriesModel, ...]
-    settings: SeriesSettings
-    max_connections: PositiveInt | None = None
-
-
-class ChildMessage(FrozenModel):
-    """One line of a child process: how far a task is, a warning, or why the child gives up."""
-
-    model: str | None = None
-    task: str | None = None
-    done: NonNegativeInt = 0
-    """Samples with an outcome; those of an earlier attempt count."""
-    total: NonNegativeInt = 0
-    warning: str | None = None
-    error: str | None = None
-
-
-class Failure(NamedTuple):
-    """A model whose logs are not complete, and why."""
-
-    label: str
-    reason: str
 
 
 class SeriesTrend(PointsEstimate):

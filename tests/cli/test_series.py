@@ -11,8 +11,8 @@ from rim_eval.card import check_card, read_card
 from rim_eval.cli import main
 from rim_eval.cli.series import ModelLines
 from rim_eval.progress import Progress
-from rim_eval.series import SeriesReport, SeriesSettings, parse_models
-from rim_eval.series.schema import ChildMessage
+from rim_eval.series import SeriesReport, SeriesSettings, parse_models, series_plan
+from rim_eval.suite.jobs import ChildMessage
 
 
 @pytest.fixture
@@ -103,9 +103,10 @@ def test_without_the_base_there_are_cards_and_no_report(tmp_path: Path, doors: P
 
 def test_models_of_one_server_have_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
     """Their samples end in turn."""
-    one, two = parse_models(["vllm/base", "vllm/base:org/two"])
-    progress = Progress()
-    lines = ModelLines(SeriesSettings(models=(one, two), tasks=("rim_eval/toy",)), progress)
+    models = parse_models(["vllm/base", "vllm/base:org/two"])
+    plan = series_plan(SeriesSettings(models=models, tasks=("rim_eval/toy",)))
+    (one, two), progress = plan.models, Progress()
+    lines = ModelLines(plan, progress)
     for done in range(1, 4):
         lines.tell(one, ChildMessage(task="rim_eval/toy", done=done, total=3))
         lines.tell(two, ChildMessage(task="rim_eval/toy", done=done // 2, total=3))

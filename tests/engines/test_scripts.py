@@ -1,4 +1,4 @@
-"""The parts of the scripts that figures hang on: ranges that lose no sample, replies that repeat, comparisons."""
+"""The parts of the scripts that figures hang on: replies that repeat, comparisons."""
 
 import importlib.util
 import json
@@ -34,17 +34,6 @@ FAULTS = load("scripts/faults.py")
 LOOPBACK = load("benchmarks/loopback.py")
 OVERHEAD = load("benchmarks/overhead.py")
 SCALE = load("scripts/scale_out.py")
-PART = load("scripts/suite_part.py")
-
-
-@given(count=st.integers(0, 500), parts=st.integers(1, 70))
-def test_parts_hold_every_sample_once_and_are_even(count: int, parts: int) -> None:
-    ranges = [PART.sample_range(count, part, parts) for part in range(parts)]
-    bounds = [tuple(map(int, given.split("-"))) for given in ranges if given]
-    samples = [number for first, last in bounds for number in range(first, last + 1)]
-    assert samples == list(range(1, count + 1))
-    sizes = [last - first + 1 for first, last in bounds]
-    assert max(sizes, default=0) - min(sizes, default=0) <= 1
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from rim_eval.cli import main
-from rim_eval.series import child_groups, parse_models
+from rim_eval.series import SeriesSettings, parse_models, series_plan
 
 PAGE = (Path(__file__).parents[2] / "docs" / "series.md").read_text()
 
@@ -25,7 +25,9 @@ def test_commands_of_the_page_are_read() -> None:
     for block in blocks:
         words = shlex.split(block.replace("\\\n", " "))[2:]
         context = command().make_context("series", words)
-        groups.append(len(child_groups(parse_models(context.params["models"]))))
+        models = parse_models(context.params["models"])
+        plan = series_plan(SeriesSettings(models=models, tasks=("rim_eval/toy",)))
+        groups.append(len(plan.groups()))
     assert groups == [3, 1]
 
 

@@ -9,7 +9,7 @@ from inspect_ai.model._providers._vllm_lora import parse_vllm_model
 from pydantic import ValidationError
 
 from rim_eval.errors import RimError
-from rim_eval.series import SeriesSettings, child_groups, open_series, parse_models
+from rim_eval.series import SeriesSettings, open_series, parse_models, series_plan
 
 
 def labels(words: Sequence[str]) -> list[str]:
@@ -49,6 +49,11 @@ def test_models_that_cannot_be_told_apart_are_refused(words: list[str], says: st
         parse_models(words)
 
 
+def groups_of(words: Sequence[str]) -> list[list[str]]:
+    settings = SeriesSettings(models=parse_models(words), tasks=("rim_eval/toy",))
+    return [[each.label for each in group] for group in series_plan(settings).groups()]
+
+
 def test_models_on_one_server_share_a_child_and_every_other_has_its_own() -> None:
     words = [
         "vllm/org/base",
@@ -59,7 +64,7 @@ def test_models_on_one_server_share_a_child_and_every_other_has_its_own() -> Non
         "hf/third",
     ]
     named = [f"m{number}={word}" for number, word in enumerate(words)]
-    groups = [[each.label for each in group] for group in child_groups(parse_models(named))]
+    groups = groups_of(named)
     assert groups == [["m0", "m2", "m4"], ["m1"], ["m3"], ["m5"]]
 
 
@@ -69,7 +74,7 @@ def test_children_are_divided_as_inspect_divides_its_servers(base: str, adapter:
     """Inspect keeps one server for each base model that it reads off the names."""
     assert parse_vllm_model(f"{base}:{adapter}")[0] == base
     words = [f"x=vllm/{base}", f"y=vllm/{base}:{adapter}", f"z=vllm/{base}-2:{adapter}"]
-    groups = [[each.label for each in group] for group in child_groups(parse_models(words))]
+    groups = groups_of(words)
     assert groups == [["x", "y"], ["z"]]
 
 

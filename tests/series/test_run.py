@@ -1,4 +1,7 @@
-"""A series that is killed and given again: nothing is lost, and no finished prompt is asked again."""
+"""A series that is stopped and given again: nothing is lost, and no finished prompt is asked again.
+
+That all of its processes are killed at once is tested on a suite, which runs in the same way (tests/suite).
+"""
 
 import json
 import os
@@ -16,13 +19,13 @@ import pytest
 
 from rim_eval.observations import read_observations
 from rim_eval.series import (
-    Failure,
     SeriesSettings,
     finished_logs,
     open_series,
     parse_models,
     run_series,
 )
+from rim_eval.suite.jobs import Failure
 
 DOORS = [f"Please open door number {number}." for number in range(1, 9)]
 MODELS = ["base", "step-1", "step-2"]
@@ -99,10 +102,6 @@ def start(tmp_path: Path) -> Callable[[], "subprocess.Popen[str]"]:
     return run
 
 
-def kill_all(process: "subprocess.Popen[str]") -> None:
-    os.killpg(process.pid, signal.SIGKILL)
-
-
 def kill_parent(process: "subprocess.Popen[str]") -> None:
     process.kill()
 
@@ -113,7 +112,7 @@ def interrupt(process: "subprocess.Popen[str]") -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kill", [kill_all, kill_parent, interrupt])
+@pytest.mark.parametrize("kill", [kill_parent, interrupt])
 def test_stopped_in_the_middle_and_given_again(
     kill: Callable[["subprocess.Popen[str]"], None],
     answers: Answers,

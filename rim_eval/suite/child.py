@@ -1,4 +1,4 @@
-"""The child process of a series: one server's models, or one model, through Inspect's `eval_set`.
+"""The child process of a run: one server's models, or one model, through Inspect's `eval_set`.
 
 It reads its job from the first line of standard input and stops when that is closed, writes a JSON line for each thing
 that its parent should know, and sends whatever else is printed to standard error.
@@ -15,7 +15,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from rim_eval.errors import RimError, failure_text
-from rim_eval.series.schema import ChildJob, ChildMessage
+from rim_eval.observations.shards import SHARD
+from rim_eval.suite.jobs import ChildJob, ChildMessage, RunSet, set_of, sets_in_calls
+from rim_eval.suite.server import serving
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
@@ -34,10 +36,22 @@ def main() -> int:
     send = _sender()
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     logging.getLogger("rim_eval").addHandler(_Warnings(send))
+    _report_progress(job, send)
+    model = job.plan.models[0]
     try:
-        logs = _run(job, send)
+        with serving(model.serve, model.base_url):
+            return max([_run_call(job, sets, send) for sets in sets_in_calls(job.plan.sets)])
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        send(ChildMessage(error=_message(error)))
+        return 1
+
+
+def _run_call(job: ChildJob, sets: Sequence[RunSet], send: Send) -> int:
+    """Run sets that are asked alike and return an exit code; what stops them stops no other ones."""
+    try:
+        logs = _run(job, sets)
     except Exception as error:
         send(ChildMessage(error=_message(error)))
         return 1
@@ -88,24 +102,22 @@ def _message(error: Exception) -> str:
     return str(message) if isinstance(message, str) and message else failure_text(error)
 
 
-def _run(job: ChildJob, send: Send) -> "Sequence[EvalLog]":
+def _run(job: ChildJob, sets: Sequence[RunSet]) -> "Sequence[EvalLog]":
     from inspect_ai import eval_set
 
-    _report_progress(job.log_dir, send)
-    settings = job.settings
-    options: dict[str, Any] = {"max_connections": job.max_connections}
+    plan = job.plan
+    options: dict[str, Any] = {"max_connections": plan.max_connections, **sets[0].asked_alike}
+    if shard := options.pop("shard", None):
+        options["metadata"] = {SHARD: shard.model_dump(mode="json")}
     _, logs = eval_set(
-        tasks=list(settings.tasks),
-        model=[each.model for each in job.models],
+        tasks=[each.task for each in sets],
+        model=[each.model for each in plan.models],
         log_dir=job.log_dir,
-        # Finished models of the group are not asked for again.
+        # Finished models and sets of the group are not asked for again.
         log_dir_allow_dirty=True,
-        model_base_url=settings.model_base_url,
-        model_args=settings.model_args,
-        model_roles={role: _role(value) for role, value in settings.model_roles.items()},
-        task_args=settings.task_args,
-        limit=settings.limit,
-        epochs=settings.epochs,
+        model_base_url=plan.models[0].base_url,
+        model_args=plan.models[0].args,
+        model_roles={role: _role(value) for role, value in plan.roles.items()},
         retry_attempts=_RETRIES,
         display="none",
         ctl_server=False,
@@ -128,7 +140,7 @@ def _role(value: Any) -> Any:
     return get_model(name, config=GenerateConfig(**settings), memoize=False, **arguments)
 
 
-def _report_progress(log_dir: str, send: Send) -> None:
+def _report_progress(job: ChildJob, send: Send) -> None:
     """Tell the parent of each sample that ends, with those of earlier attempts counted from the start."""
     from inspect_ai.hooks import Hooks, SampleEnd, TaskEnd, TaskStart, hooks
 
@@ -140,14 +152,15 @@ def _report_progress(log_dir: str, send: Send) -> None:
         samples = len(spec.dataset.sample_ids or ()) or spec.dataset.samples or 0
         total = samples * (spec.config.epochs or 1)
         name = spec.task_registry_name or spec.task
-        count = min(done[eval_id], total)
-        send(ChildMessage(model=spec.model, task=name, done=count, total=total))
+        of_set = set_of(job.plan.sets, name, spec.task_args_passed)
+        label, count = of_set.label if of_set else name, min(done[eval_id], total)
+        send(ChildMessage(model=spec.model, task=label, done=count, total=total))
 
-    @hooks(name="rim_eval_series", description="Progress of rim-eval series.")
+    @hooks(name="rim_eval_run", description="Progress of rim-eval run and series.")
     class _Progress(Hooks):
         async def on_task_start(self, data: TaskStart) -> None:
             tasks[data.eval_id] = data.spec
-            done[data.eval_id] = _finished_before(log_dir, data.spec.task_id)
+            done[data.eval_id] = _finished_before(job.log_dir, data.spec.task_id)
             tell(data.eval_id)
 
         async def on_sample_end(self, data: SampleEnd) -> None:

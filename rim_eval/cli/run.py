@@ -1,0 +1,367 @@
+"""`rim-eval run`: a suite in one file, to cards, a comparison and the gate's decision."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from rim_eval.cli.card import find_validations, judges_of, write_card
+from rim_eval.cli.progress_option import progress_option
+from rim_eval.cli.series import ModelLines, refuse_missing
+from rim_eval.cli.task_names import arguments_of, is_shipped, shipped_tasks, task_name, unknown_task
+from rim_eval.errors import RimError, failure_text
+from rim_eval.files import write_whole
+from rim_eval.progress import Progress
+
+if TYPE_CHECKING:
+    from rim_eval.card import Card
+    from rim_eval.observations import Table
+    from rim_eval.observations.shards import ShardPlace
+    from rim_eval.release_gate.rules import Rules
+    from rim_eval.suite import RunPlan, Suite, Work
+    from rim_eval.yaml_file import YamlFile
+
+_UNDECIDED: Final = 2
+"""Exit code of whatever decides nothing, as the gate's: 1 is a gate that fails, and nothing else."""
+
+Plans = Mapping["ShardPlace | None", "RunPlan"]
+"""What is run in each shard, or under None as a whole."""
+
+
+@click.command()
+@click.argument("path", metavar="SUITE", type=click.Path(path_type=Path))
+@click.option("--shard", metavar="INDEX/COUNT", help="Run this part of every set only, such as 2/8. The command without --shard joins the parts.")  # fmt: skip
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder in place of the suite's own.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Say what would run, and ask nothing.")
+@click.option("--for", "target", type=click.Choice(["slurm", "kubernetes", "ray", "flow"]), help="With --dry-run: write the file that runs the suite there.")  # fmt: skip
+@click.option("--shards", type=click.IntRange(min=1, max=10_000), default=8, show_default=True, help="Shards in the file of --for.")  # fmt: skip
+@progress_option
+def command(path: Path, shard: str | None, out: Path | None, dry_run: bool, target: str | None, shards: int, progress: Progress) -> None:  # fmt: skip
+    """Run the models and sets of SUITE, a YAML file, and end in a card each, their comparison and the gate's decision.
+
+    Give the same command again after a stop: what is finished is not asked again. Exit code 0: all is done, and the
+    gate passes where there is one. 1: the gate fails. 2: something is not finished, or the gate cannot tell.
+
+    rim-eval run examples/suite.yaml
+    """
+    try:
+        if target and not dry_run:
+            raise RimError(f"--for {target} writes a file and runs nothing: give --dry-run too.")
+        run = _Run.read(path, out, progress)
+        if dry_run:
+            code = run.describe(target, shards)
+        else:
+            code = run.run_shard(shard) if shard else run.run_whole()
+    except RimError as error:
+        click.echo(f"Error: {error}", err=True)
+        code = _UNDECIDED
+    raise click.exceptions.Exit(code)
+
+
+class _Run:
+    """One suite, from its file to its decision."""
+
+    def __init__(
+        self, path: Path, suite: "Suite", out: Path, rules: "Rules | None", progress: Progress
+    ) -> None:
+        from rim_eval.suite import plan_of
+
+        self.path, self.suite, self.out, self.rules = path, suite, out, rules
+        self.progress = progress
+        own = "" if out == Path(suite.out) else f" --out {out}"
+        self.command = f"rim-eval run {path}{own}"
+        self.plan = plan_of(suite)
+
+    @classmethod
+    def read(cls, path: Path, out: Path | None, progress: Progress) -> "_Run":
+        """Read the suite and the gate's file, before anything is asked.
+
+        Raises:
+            RimError: Either holds what is not allowed, or what the report needs is not installed.
+        """
+        from rim_eval.release_gate import read_rules
+        from rim_eval.suite import read_suite
+
+        suite, file = read_suite(path)
+        suite = _resolved(suite, file)
+        rules = read_rules(Path(suite.gate)) if suite.gate else None
+        refuse_missing()
+        return cls(path, suite, out or Path(suite.out), rules, progress)
+
+    def plans(self, places: "Sequence[ShardPlace]") -> Plans:
+        """What is run in each of some shards."""
+        from rim_eval.observations.shards import Shard
+
+        counts = {each.label: _count_prompts(each.task, each.args) for each in self.plan.sets}
+
+        def shard_of(label: str, limit: int | None, place: "ShardPlace") -> "Shard":
+            prompts = min(limit or counts[label], counts[label])
+            limited = prompts < counts[label]
+            return Shard(
+                **place.model_dump(), prompts=prompts, limited=limited, suite=self.path.name
+            )
+
+        return {
+            place: self.plan.model_copy(
+                update={
+                    "sets": tuple(
+                        each.model_copy(update={"shard": shard_of(each.label, each.limit, place)})
+                        for each in self.plan.sets
+                    )
+                }
+            )
+            for place in places
+        }
+
+    def run_shard(self, text: str) -> int:
+        """Run one shard; the exit code."""
+        from rim_eval.observations.shards import ShardPlace
+        from rim_eval.suite import division, open_suite, shard_folder
+
+        place = ShardPlace.parse(text)
+        present = division(self.out)
+        if present not in (None, place.count) or (self.out / "logs").is_dir():
+            whole = "a run of the whole" if present is None else f"shards of {present}"
+            raise RimError(
+                f"{self.out} holds {whole}: go on with that, or give the suite another folder (--out)."
+            )
+        _refuse_stopping(self.plan)
+        plans = self.plans([place])
+        open_suite(self.out, self.plan)
+        folder = shard_folder(self.out, place)
+        return self._ask(
+            folder,
+            plans,
+            f"Shard {place} is finished. When all {place.count} are: {self.command}",
+        )
+
+    def run_whole(self) -> int:
+        """Run what is left of the whole suite, or join its shards; the exit code."""
+        from rim_eval.observations.shards import ShardPlace
+        from rim_eval.suite import division, open_suite, unfinished
+
+        count = division(self.out)
+        open_suite(self.out, self.plan)
+        if count:
+            places = [ShardPlace(index=n, count=count) for n in range(1, count + 1)]
+            plans = self.plans(places)
+            if left := unfinished(self.out, plans):
+                return self._say_missing(left)
+            return self._report(plans)
+        plans = {None: self.plan}
+        if code := self._ask(self.out, plans, ""):
+            self._write_finished(plans)
+            return code
+        return self._report(plans)
+
+    def _ask(self, folder: Path, plans: Plans, done: str) -> int:
+        """Ask the models in one folder; the exit code."""
+        from rim_eval.suite import run_plan
+
+        [plan] = plans.values()
+        asked = tuple(each for each in plan.sets if not each.is_empty)
+        lines = ModelLines(plan.model_copy(update={"sets": asked}), self.progress)
+        failures = run_plan(folder, plan, lines.tell, lines.warn)
+        lines.end()
+        if failures:
+            click.echo(
+                f"\n{len(failures)} of {len(plan.models)} models are not finished:", err=True
+            )
+            for failure in failures:
+                click.echo(f"  {failure.label}: {failure.reason}", err=True)
+            click.echo("Finished samples are kept: the same command continues.", err=True)
+            return _UNDECIDED
+        if done:
+            click.echo(done)
+        return 0
+
+    def _write_finished(self, plans: Plans) -> None:
+        """Write the cards of models that are finished, where others are not: nothing is compared or decided."""
+        from rim_eval.observations import read_observations
+        from rim_eval.suite import finished, unfinished
+
+        left = {each.model for each in unfinished(self.out, plans)}
+        logs = [each for each in finished(self.out, plans) if each.model not in left]
+        if logs:
+            table = read_observations([f"{log.model}={log.path}" for log in logs])
+            self._write_cards(table, [each for each in self.plan.labels if each not in left])
+
+    def _say_missing(self, left: "Sequence[Work]") -> int:
+        shards = list(dict.fromkeys(each.shard for each in left))
+        click.echo(f"{len(shards)} shards are not finished:", err=True)
+        for each in left:
+            click.echo(f"  {each.shard}: {each.model} ({', '.join(each.sets)})", err=True)
+        click.echo(f"Next: {self.command} --shard {shards[0]}", err=True)
+        return _UNDECIDED
+
+    def _report(self, plans: Plans) -> int:
+        """Write cards, the comparison and the decision; the exit code."""
+        from rim_eval.observations import read_observations
+        from rim_eval.suite import finished
+        from rim_eval.suite.merge import obstacles
+
+        logs = finished(self.out, plans)
+        table = read_observations([f"{log.model}={log.path}" for log in logs])
+        found = [] if None in plans else obstacles(table)
+        for each in found:
+            click.echo(f"  {each.says}\n    next: {each.next_step}", err=True)
+        if found:
+            click.echo("The shards do not join, so there is no card.", err=True)
+            return _UNDECIDED
+        cards = self._write_cards(table, self.plan.labels)
+        self._write_comparison(table)
+        return self._decide(cards)
+
+    def _write_cards(self, table: "Table", labels: Sequence[str]) -> "list[Card]":
+        from rim_eval.card import make_card
+
+        measured = find_validations(judges_of(table))
+        cards = []
+        click.echo("")
+        for model in labels:
+            card = make_card(table.of_model(model), validations=measured)
+            write_card(card, self.out / "cards" / model)
+            click.echo(f"{model}: {card.flag.sentence if card.flag else 'no RIM score'}")
+            for problem in card.problems:
+                click.echo(f"  {problem.says} (n = {problem.n})")
+            click.echo(f"  {self.out / 'cards' / model}/card.html  card.md  card.json")
+            cards.append(card)
+        return cards
+
+    def _write_comparison(self, table: "Table") -> None:
+        from rim_eval.comparison import compare, comparison_html
+
+        labels = self.plan.labels
+        if len(labels) < 2:
+            return
+        reference = self.suite.reference or labels[0]
+        comparison = compare(table, reference, models=labels)
+        write_whole(
+            {
+                self.out / "compare.json": comparison.model_dump_json(indent=1) + "\n",
+                self.out / "compare.html": comparison_html(comparison),
+            }
+        )
+        click.echo(f"Compared with {reference}: {self.out}/compare.html  compare.json")
+
+    def _decide(self, cards: "Sequence[Card]") -> int:
+        """Hold the cards against the gate; its exit code."""
+        from rim_eval.release_gate import EXIT_CODES, gate, worst
+        from rim_eval.release_gate.reports import decisions_json
+
+        if self.rules is None:
+            return 0
+        decisions = [gate(card, self.rules) for card in cards]
+        write_whole({self.out / "gate.json": decisions_json(decisions)})
+        for decision in decisions:
+            for result in decision.results:
+                click.echo(f"  {decision.model}: {result.outcome:<12} {result.reason}")
+        outcome = worst(decision.outcome for decision in decisions)
+        click.echo(
+            f"gate: {outcome}  ({self.out}/gate.json; each limit explained: rim-eval gate "
+            f"{self.out}/cards/*/card.json --rules {self.suite.gate} --explain)"
+        )
+        return EXIT_CODES[outcome]
+
+    def describe(self, target: str | None, shards: int) -> int:
+        """Say what would run, and write the file of a cluster; the exit code."""
+        from rim_eval.suite import unfinished
+        from rim_eval.suite.clusters import cluster_file
+
+        left = {each.model: each.sets for each in unfinished(self.out, {None: self.plan})}
+        for number, group in enumerate(self.plan.groups(), 1):
+            click.echo(f"process {number}: {', '.join(each.model for each in group)}")
+            for model in group:
+                for each in self.plan.sets:
+                    state = "to do" if each.label in left.get(model.label, ()) else "finished"
+                    click.echo(f"  {model.label}  {each.label}: {_words(each)}  ({state})")
+        click.echo(f"out: {self.out}   gate: {self.suite.gate or 'none'}   nothing was asked")
+        if target:
+            file, text = cluster_file(target, self.plan, self.path, self.out, shards)
+            write_whole({self.out / file: text})
+            click.echo(f"written: {self.out / file}")
+        return 0
+
+
+def _words(each: Any) -> str:
+    words = [f"{name}={value}" for name, value in each.args.items()]
+    words += [f"limit={each.limit}"] if each.limit else []
+    words += [f"epochs={each.epochs}"] if each.epochs else []
+    return ", ".join([each.task, *words])
+
+
+def _resolved(suite: "Suite", file: "YamlFile") -> "Suite":
+    """The suite with tasks by Inspect's names, and each set with those of the suite's arguments that it takes.
+
+    Raises:
+        RimError: There is no such task, or no task takes an argument; it names the line.
+    """
+    sets, taken_by_any = [], set[str]()
+    for place, each in enumerate(suite.sets):
+        task = task_name(each.task)
+        if problem := unknown_task(task):
+            raise file.error(("sets", place, "task"), problem)
+        taken = arguments_of(task)
+        if taken is not None:
+            for name in each.args.keys() - taken:
+                allowed = ", ".join(sorted(taken))
+                raise file.error(
+                    ("sets", place, "args", name),
+                    f"{each.label} takes no such argument; it takes {allowed}",
+                )
+        inherited = {n: v for n, v in suite.args.items() if taken is not None and n in taken}
+        taken_by_any |= inherited.keys()
+        sets.append(
+            each.model_copy(
+                update={"name": each.label, "task": task, "args": inherited | each.args}
+            )
+        )
+    for name in suite.args:
+        if name not in taken_by_any:
+            raise file.error(("args", name), "no task of these sets takes it")
+    return suite.model_copy(update={"sets": tuple(sets)})
+
+
+def _refuse_stopping(plan: "RunPlan") -> None:
+    for each in plan.sets:
+        if each.args.get("stop"):
+            raise RimError(
+                f"{each.label} has stop={each.args['stop']}: shards do not see each other's results, so a run in shards "
+                "cannot stop early. Leave `stop` out, or run the suite without --shard."
+            )
+
+
+def _count_prompts(task: str, args: Mapping[str, Any]) -> int:
+    """Prompts of a task, without a model.
+
+    Raises:
+        RimError: It is a task of another package, or its prompts cannot be loaded.
+    """
+    if not is_shipped(task):
+        raise RimError(
+            f"{task} is no task of rim_eval, so nothing tells how many prompts it has before it runs: put it into a suite "
+            "that runs without --shard."
+        )
+    # Without a judge no grader is asked for; problems take none.
+    judged = "judge" in (arguments_of(task) or ()) and args.get("kind") != "reasoning"
+    with _quiet():
+        try:
+            built = shipped_tasks()[task](**{**args, **({"judge": "none"} if judged else {})})
+        except Exception as error:
+            raise RimError(getattr(error, "message", None) or failure_text(error)) from None
+    return len(built.dataset)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep warnings back that the run itself gives."""
+    logger = logging.getLogger("rim_eval")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
