@@ -61,9 +61,7 @@ def build(
 
     entries = _check((results,)).entries
     references = read_references(reference)
-    pages = write_site(
-        entries, references, out, card_pages=card_pages, url=url, progress=progress
-    )
+    pages = write_site(entries, references, out, card_pages=card_pages, url=url, progress=progress)
     click.echo(f"{len(entries)} entries, {len(pages)} pages. Open {pages[0]}")
 
 
