@@ -496,8 +496,8 @@ def test_the_organism_is_decided_as_soon_as_the_simulation_says(tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_the_gate_answers_alike_in_99_of_100_orders(tmp_path: Path) -> None:
-    found = gate_orders(organism_rows(tmp_path), Limit(figure="rim_score", at_most=5), 100)
-    assert found.agree >= 99
+def test_the_gate_answers_alike_in_nearly_all_orders(tmp_path: Path) -> None:
+    found = gate_orders(organism_rows(tmp_path), Limit(figure="rim_score", at_most=5), 40)
+    assert found.agree >= 39
     assert found.opposite == 0
     assert found.median < 0.4

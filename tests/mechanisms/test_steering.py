@@ -432,7 +432,7 @@ def test_a_direction_that_the_reply_has_nothing_to_do_with_is_seldom_claimed(
     read_off: Callable[..., ReadOff],
 ) -> None:
     """Type I: the reply is read off another direction each time, so the vector is one like any other."""
-    runs, falls, claimed = 40, 0, 0
+    runs, falls, claimed = 24, 0, 0
     config = read_off(along((np.zeros(64, np.float32), 0.0)), every=5)
     passages = config.handle.passages(config.prompts.harmful, "no_think")
     states = capture_residual(config.handle.model, passages, "last", [LAYER])[:, 0]
@@ -462,7 +462,7 @@ def test_the_planted_direction_is_found_and_steers_beyond_random_vectors(toy: Pr
         groups={},
         max_new_tokens=96,
     )
-    result = study_steering(config, "think", coefficients=(1.0, 2.0)).study
+    result = study_steering(config, "think", coefficients=(1.0,)).study
     assert result.verdict == "works"
     assert result.chosen is not None
     assert result.change is not None
