@@ -69,7 +69,7 @@ def test_no_folder_reaches_a_card_or_comparison(logs: Path, tmp_path: Path) -> N
     written = [*(tmp_path / "card").iterdir(), *(tmp_path / "compare").iterdir()]
     written += [tmp_path / "rows.csv", tmp_path / "rows.csv.json"]
     for file in written:
-        assert "hidden_place" not in file.read_text(), file.name
+        assert b"hidden_place" not in file.read_bytes(), file.name
     assert "hidden_place" not in output
     card = json.loads((tmp_path / "card" / "card.json").read_text())
     assert card["model"] == "rim_toy/My-Model"
