@@ -140,7 +140,7 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
             folder /= re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "model"
         verdict = gate_verdict(card, rules) if rules else None
         write_card(card, folder, pictures, verdict=verdict, others=beside, url=url)
-        _print_summary(card, folder, measured, verdict)
+        print_summary(card, folder, measured, verdict)
         if not patterns and (offline := _offline_monitors(table.of_model(model))):
             click.echo(
                 f"  patterns: left off, only {offline} has read traces (--patterns shows them). Let a grader read: "
@@ -381,12 +381,20 @@ def cards_of(table: "Table", label_files: Sequence[Path] = ()) -> "Iterator[Card
         yield make_card(table.of_model(model), labelled=labelled[model])
 
 
-def _print_summary(
+def print_summary(
     card: "Card",
     folder: Path,
     measured: "Mapping[str, Validation]",
     verdict: "GateVerdict | None",
 ) -> None:
+    """Say what a card shows, what is the matter with it, and where its files are.
+
+    Args:
+        card: The card.
+        folder: Where it was written.
+        measured: Agreement of judges with people, by judge.
+        verdict: What a gate said of it.
+    """
     from rim_eval.card import finding
 
     found = finding(card)

@@ -12,6 +12,7 @@ from rim_eval.files import write_whole
 
 if TYPE_CHECKING:
     from rim_eval.card import Card
+    from rim_eval.comparison import Comparison
     from rim_eval.observations import Table
 
 
@@ -39,8 +40,6 @@ def command(logs: Sequence[str], reference: str | None, pair: tuple[str, str] | 
     from rim_eval.comparison import (
         checkpoint_pair,
         compare,
-        comparison_html,
-        comparison_markdown,
         comparison_text,
     )
     from rim_eval.observations import label_of
@@ -85,13 +84,26 @@ def command(logs: Sequence[str], reference: str | None, pair: tuple[str, str] | 
     )
     click.echo(comparison_text(comparison))
     if out is not None:
-        texts = {
-            "compare.html": comparison_html(comparison),
-            "compare.md": comparison_markdown(comparison),
-            "compare.json": comparison.model_dump_json(indent=1) + "\n",
-        }
-        write_whole({out / name: text for name, text in texts.items()})
-        click.echo(f"\n{out}/{'  '.join(texts)}")
+        click.echo("")
+        write_comparison(comparison, out)
+
+
+def write_comparison(comparison: "Comparison", out: Path) -> None:
+    """Write a comparison in its three forms, and say where.
+
+    Args:
+        comparison: The comparison.
+        out: Folder of the files.
+    """
+    from rim_eval.comparison import comparison_html, comparison_markdown
+
+    texts = {
+        "compare.html": comparison_html(comparison),
+        "compare.md": comparison_markdown(comparison),
+        "compare.json": comparison.model_dump_json(indent=1) + "\n",
+    }
+    write_whole({out / name: text for name, text in texts.items()})
+    click.echo(f"{out}/{'  '.join(texts)}")
 
 
 def _parse_families(options: Sequence[str]) -> dict[str, list[str]]:

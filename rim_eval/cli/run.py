@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from rim_eval.cli.card import find_validations, judges_of, write_card
+from rim_eval.cli.card import find_validations, gate_verdict, judges_of, print_summary, write_card
+from rim_eval.cli.compare import write_comparison
+from rim_eval.cli.gate import report
 from rim_eval.cli.progress_option import progress_option
 from rim_eval.cli.series import ModelLines, refuse_missing
 from rim_eval.cli.task_names import arguments_of, is_shipped, shipped_tasks, task_name, unknown_task
@@ -223,48 +225,38 @@ class _Run:
         click.echo("")
         for model in labels:
             card = make_card(table.of_model(model), validations=measured)
-            write_card(card, self.out / "cards" / model)
-            click.echo(f"{model}: {card.flag.sentence if card.flag else 'no RIM score'}")
-            for problem in card.problems:
-                click.echo(f"  {problem.says} (n = {problem.n})")
-            click.echo(f"  {self.out / 'cards' / model}/card.html  card.md  card.json")
+            folder = self.out / "cards" / model
+            verdict = gate_verdict(card, Path(self.suite.gate)) if self.suite.gate else None
+            write_card(card, folder, verdict=verdict)
+            print_summary(card, folder, measured, verdict)
             cards.append(card)
         return cards
 
     def _write_comparison(self, table: "Table") -> None:
-        from rim_eval.comparison import compare, comparison_html
+        from rim_eval.comparison import compare
 
         labels = self.plan.labels
         if len(labels) < 2:
             return
         reference = self.suite.reference or labels[0]
         comparison = compare(table, reference, models=labels)
-        write_whole(
-            {
-                self.out / "compare.json": comparison.model_dump_json(indent=1) + "\n",
-                self.out / "compare.html": comparison_html(comparison),
-            }
-        )
-        click.echo(f"Compared with {reference}: {self.out}/compare.html  compare.json")
+        click.echo(f"\n{comparison.finding.sentence}")
+        write_comparison(comparison, self.out)
 
     def _decide(self, cards: "Sequence[Card]") -> int:
         """Hold the cards against the gate; its exit code."""
-        from rim_eval.release_gate import EXIT_CODES, gate, worst
+        from rim_eval.release_gate import EXIT_CODES, gate
         from rim_eval.release_gate.reports import decisions_json
 
         if self.rules is None:
             return 0
         decisions = [gate(card, self.rules) for card in cards]
         write_whole({self.out / "gate.json": decisions_json(decisions)})
-        for decision in decisions:
-            for result in decision.results:
-                click.echo(f"  {decision.model}: {result.outcome:<12} {result.reason}")
-        outcome = worst(decision.outcome for decision in decisions)
-        click.echo(
-            f"gate: {outcome}  ({self.out}/gate.json; each limit explained: rim-eval gate "
-            f"{self.out}/cards/*/card.json --rules {self.suite.gate} --explain)"
+        explained = (
+            f"{self.out}/gate.json; each limit explained: rim-eval gate {self.out}/cards/*/card.json "
+            f"--rules {self.suite.gate} --explain"
         )
-        return EXIT_CODES[outcome]
+        return EXIT_CODES[report(decisions, cards, [explained])]
 
     def describe(self, target: str | None, shards: int) -> int:
         """Say what would run, and write the file of a cluster; the exit code."""

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import Final
 from xml.etree import ElementTree as ET
 
-from rim_eval.card import Card, card_markdown, escape_markdown
+from rim_eval.card import Card, card_markdown, card_summary, escape_markdown
 from rim_eval.release_gate.decide import EXIT_CODES, Decision, LimitResult, worst
 
 _NO_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -131,7 +131,7 @@ def markdown_summary(
         lines += [
             f"### {_cell(decision.model)}: {decision.outcome}",
             "",
-            *(_finding(card) if card else ()),
+            *((card_summary(card).strip(), "") if card else ()),
             "| outcome | tier | limit | measured |",
             "|---|---|---|---|",
             *map(_row, decision.results),
@@ -139,11 +139,6 @@ def markdown_summary(
             *(_folded(card) if card else ()),
         ]
     return "\n".join(lines) + "\n"
-
-
-def _finding(card: Card) -> list[str]:
-    """The card's first sentence."""
-    return [_cell(card.flag.sentence), ""] if card.flag else []
 
 
 def _folded(card: Card) -> list[str]:

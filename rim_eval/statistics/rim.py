@@ -9,6 +9,7 @@ Source: Yan et al., When Thinking Backfires (arXiv 2509.00544), section 2, there
 import math
 from typing import Literal
 
+from rim_eval.formatting import points
 from rim_eval.statistics._result import Result
 from rim_eval.statistics.paired import (
     PairedDifference,
@@ -106,12 +107,13 @@ def rim_flag(
         return RimFlag(flag="cannot_tell", sentence=sentence)
     accuracy = f"the accuracy gain is {_points(gain)}"
     if gain.lower > TOLERATED_LOSS:
-        return RimFlag(flag="yes", sentence=f"{score}, and {accuracy}: above {TOLERATED_LOSS:g}.")
+        kept = f"thinking does not cost {-TOLERATED_LOSS:g} points of accuracy"
+        return RimFlag(flag="yes", sentence=f"{score}, and {accuracy}: {kept}.")
     if gain.upper <= TOLERATED_LOSS:
         sentence = f"{score}. But {accuracy}: thinking costs accuracy here."
         return RimFlag(flag="no", sentence=sentence)
     sentence = (
-        f"{score}. But {accuracy}: its interval reaches below {TOLERATED_LOSS:g} points, so "
+        f"{score}. But {accuracy}: its interval allows a loss of {-TOLERATED_LOSS:g} points, so "
         "it cannot tell whether accuracy is kept; more reasoning prompts or epochs would."
     )
     return RimFlag(flag="cannot_tell", sentence=sentence)
@@ -119,6 +121,6 @@ def rim_flag(
 
 def _points(difference: PairedDifference) -> str:
     return (
-        f"{difference.difference:+.1f} points ({difference.level:.0%} interval "
-        f"{difference.lower:+.1f} to {difference.upper:+.1f}, n = {difference.n_pairs} prompts)"
+        f"{points(difference.difference)} points ({difference.level:.0%} interval "
+        f"{points(difference.lower)} to {points(difference.upper)}, n = {difference.n_pairs} prompts)"
     )

@@ -175,14 +175,14 @@ UNSURE = rim_score(*arms(3, 2, 10, 15))
 @pytest.mark.parametrize(
     ("rim", "gain", "flag", "says"),
     [
-        (RISE, GAIN, "yes", "above -2"),
+        (RISE, GAIN, "yes", "does not cost 2 points"),
         (RISE, LOSS, "no", "costs accuracy"),
         (RISE, UNSURE, "cannot_tell", "cannot tell whether accuracy is kept"),
         (RISE, None, "cannot_tell", "no accuracy gain"),
         (NO_RISE, GAIN, "no", "remains possible"),
         (rim_score(*arms(2, 40, 10, 248)), GAIN, "no", "ruled out"),
         (rim_score({}, {}), GAIN, "cannot_tell", "no RIM score"),
-        (rim_score(*arms(11, 3, 10, 76)), GAIN, "yes", "above -2"),
+        (rim_score(*arms(11, 3, 10, 76)), GAIN, "yes", "does not cost 2 points"),
     ],
 )
 def test_flag_reads_both(
