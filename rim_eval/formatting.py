@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from rim_eval.types import Mode, PromptKind
 
 _NOTHING: Final = "n/a"
+_HYPHEN: Final = re.compile(r"(?<![\w.-])-(?=\d)")
 _UNBROKEN: Final = re.compile(r"\([^()]{1,24}\)|p [=<] [\d.]+|\d %")
 
 
@@ -126,6 +127,11 @@ def p_text(p_value: float | None) -> str:
 def unbroken(text: str) -> str:
     """Let no line break divide a figure from its unit, its sign or its brackets."""
     return _UNBROKEN.sub(lambda part: part[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
+
+
+def true_minus(text: str) -> str:
+    """Give the negative numbers of a sentence from a file a true minus; hyphens in names stay."""
+    return _HYPHEN.sub("\N{MINUS SIGN}", text)
 
 
 def mode_name(mode: Mode) -> str:

@@ -268,14 +268,15 @@ def forest(
     """
     labels = min(round(7.2 * max(len(row.label) for row in rows)) + 10, round(0.5 * width))
     letters = round((labels - 10) / 7.2)
+    lines = [_label_lines(row.label, letters) for row in rows]
     values = [
-        row._asdict() | {"label": _shorten(row.label, letters), "state": state_label(row.state, versus)}
-        for row in rows
+        row._asdict() | {"label": "\t".join([str(i), *lines[i]]), "state": state_label(row.state, versus)}
+        for i, row in enumerate(rows)
     ]  # fmt: skip
     groups = tuple(dict.fromkeys(row.group for row in rows))
-    frame = _forest_frame(
-        width, labels, title, versus, groups, frozenset(row.state for row in rows)
-    )
+    step = 26 if max(map(len, lines)) == 1 else 36
+    states = frozenset(row.state for row in rows)
+    frame = _forest_frame(width, labels, step, title, versus, groups, states)
     return {**frame, "data": {"values": values}}
 
 
@@ -283,6 +284,7 @@ def forest(
 def _forest_frame(
     width: int,
     labels: int,
+    step: int,
     title: str,
     versus: str,
     groups: tuple[str, ...],
@@ -290,8 +292,13 @@ def _forest_frame(
 ) -> Spec:
     """A forest plot without its rows. A card draws many alike, and Altair takes longer to build one than to fill it."""
     alt = import_altair()
+    # Each label begins with the number of its row: names that are cut alike stay rows of their own.
     y = alt.Y("label:N", sort=None, title=None).axis(
-        labelLimit=0, ticks=False, domain=False, minExtent=labels
+        labelExpr="slice(split(datum.label, '\\t'), 1)",
+        labelLimit=0,
+        ticks=False,
+        domain=False,
+        minExtent=labels,
     )
     x = {"title": title, "axis": alt.Axis(tickCount=5, labelOverlap="parity")}
     color, shape = _state_scales(states, versus)
@@ -302,7 +309,7 @@ def _forest_frame(
         base.mark_rule(strokeWidth=2).encode(x=alt.X("lower:Q", **x), x2="upper:Q", strokeDash=dash),
         base.mark_point(filled=True, size=80, opacity=1).encode(x=alt.X("value:Q", **x), shape=shape),
         data=inline([]),
-    ).properties(width=width - labels - 14, height=alt.Step(26))  # fmt: skip
+    ).properties(width=width - labels - 14, height=alt.Step(step))  # fmt: skip
     header = alt.Header(title=None, orient="top", labelAnchor="start", labelPadding=2)
     grouped = lines.facet(row=alt.Row("group:N", sort=list(groups), header=header), spacing=4)
     return altair_spec(grouped.resolve_scale(y="independent"))
@@ -522,15 +529,21 @@ def _by_mode(rows: Sequence[Bar] | Sequence[SeriesPoint]) -> Any:
     return alt.Chart(inline(named)).encode(color=color)
 
 
-def _shorten(label: str, letters: int) -> str:
-    """Cut a label, and keep its end, which holds its n.
+def _label_lines(label: str, letters: int) -> list[str]:
+    """A label, in two lines if one is too short: the name and, in brackets, its n."""
+    name, opening, n = label.rpartition(" (")
+    if len(label) <= letters or not opening:
+        return [_shorten(label, letters)]
+    return [_shorten(name, letters), f"({n}"]
+
+
+def _shorten(name: str, letters: int) -> str:
+    """Cut a name in its middle, for names of one family differ at their ends.
 
     Cut here and not by the renderer, which does not know the reader's fonts.
     """
-    if len(label) <= letters:
-        return label
-    name, _, n = label.rpartition(" (")
-    return f"{name[: max(letters - len(n) - 3, 3)].rstrip()}\N{HORIZONTAL ELLIPSIS} ({n}"
+    half = max(letters - 1, 8) // 2
+    return name if len(name) <= letters else f"{name[:half]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
 
 
 def percent_domain(ends: Sequence[Ends]) -> tuple[float, float]:
@@ -640,12 +653,9 @@ def _level_line(models: Sequence[ModelRates], level: float) -> Any:
 def _rates_row(
     index: int, each: ModelRates, versus: str, letters: int, *, narrow: bool
 ) -> dict[str, Any]:
-    """A model's marks; the name is cut in its middle, for names of one family differ at their ends."""
-    name, half = each.label, max(letters - 1, 8) // 2
-    if len(name) > letters:
-        name = f"{name[:half]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
+    """A model's name, difference and marks."""
     note = each.note.partition(" (")[0] if narrow else each.note
-    row: dict[str, Any] = {"index": index, "label": name, "note": note}
+    row: dict[str, Any] = {"index": index, "label": _shorten(each.label, letters), "note": note}
     row["state"] = state_label(each.state, versus) if each.state else None
     for mode, ends in (("no_think", each.no_think), ("think", each.think)):
         for part, value in zip(("", "_low", "_high"), ends or (None, None, None), strict=True):

@@ -130,7 +130,7 @@ def heads_plot(section: HeadsSection, width: int) -> Spec:
     )
     # Vega-Lite merges legends of equal domains, whatever they show: this one is told apart.
     mass = alt.Color("mass:Q", title="attention on the empty trace").scale(
-        domain=[0, 1.0001], range=["#D6DEE6", "#23395B"]
+        domain=[0, 1.0001], range=["#C3CEDA", "#3C6FB0"]
     )
     taken = alt.Stroke("taken:N", title=None).scale(domain=["taken out"], range=["#B8420F"])
     chart = alt.Chart(inline(rows)).mark_circle(opacity=1, strokeWidth=max(1.5, step / 14)).encode(
@@ -146,7 +146,12 @@ def heads_plot(section: HeadsSection, width: int) -> Spec:
 def _effects_plot(effects: Effects, width: int) -> Spec:
     """What an ablation does, with its interval, and every random control as a tick (Figures 5 and 6)."""
     alt = import_altair()
-    names = [f"{LABELS[each.measure]}, {mode_name(each.mode)}" for each in effects.effects]
+    modes = {each.mode for each in effects.effects}
+    names = [
+        f"{LABELS[each.measure]}, {mode_name(each.mode)}" if len(modes) > 1 else LABELS[each.measure]
+        for each in effects.effects
+    ]
+    where = f", {mode_name(*modes)}" if len(modes) == 1 else ""
     changes, ticks = list[dict[str, Any]](), list[dict[str, Any]]()
     for name, effect in zip(names, effects.effects, strict=True):
         ticks += [{"what": name, "which": _RANDOM, "points": value} for value in effect.random]
@@ -155,7 +160,7 @@ def _effects_plot(effects: Effects, width: int) -> Spec:
         changes.append({"what": name, "which": _SET, **ends})
     labels = 8 + round(6.6 * max(map(len, names), default=0))
     what = alt.Y("what:N", title=None, sort=names).axis(labelLimit=0, ticks=False, domain=False)
-    points = {"title": "change without them, percentage points", "axis": alt.Axis(tickCount=5)}
+    points = {"title": f"change without them{where}, points", "axis": alt.Axis(tickCount=5)}
     legend = alt.Legend(**{**plots.LEGEND, "direction": "horizontal"})
     color = alt.Color("which:N", title=None, legend=legend).scale(
         domain=[_SET, _RANDOM], range=[_COLORS[0], "#6B6B6B"]
