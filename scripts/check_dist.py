@@ -13,6 +13,7 @@ import tarfile
 import tomllib
 import zipfile
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +32,7 @@ def problems(folder: Path) -> list[str]:
         return [f"{folder} must hold one wheel and one .tar.gz; it holds {len(wheels)} and {len(archives)}."]  # fmt: skip
     wheel, archive = wheel_files(wheels[0]), sdist_files(archives[0])
     return [
-        *_different(wheels[0].name, set(wheel), {_in_wheel(path) for path in tracked(wheel_roots())}),
+        *_different(wheels[0].name, set(wheel), {_in_wheel(path) for path in tracked(wheel_roots()) if not _is_left_out(path)}),
         *_different(archives[0].name, set(archive), set(tracked(["."])) - _excluded()),
         *_machine(wheels[0].name, wheel),
         *_machine(archives[0].name, archive),
@@ -77,6 +78,10 @@ def _in_wheel(path: str) -> str:
         if path.startswith(f"{source}/"):
             return f"{target}{path.removeprefix(source)}"
     return path
+
+
+def _is_left_out(path: str) -> bool:
+    return any(fnmatch(path, pattern) for pattern in BUILD["wheel"]["exclude"])
 
 
 def _excluded() -> set[str]:

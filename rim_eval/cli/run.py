@@ -36,12 +36,13 @@ Plans = Mapping["ShardPlace | None", "RunPlan"]
 @click.command()
 @click.argument("path", metavar="SUITE", type=click.Path(path_type=Path))
 @click.option("--shard", metavar="INDEX/COUNT", help="Run this part of every set only, such as 2/8. The command without --shard joins the parts.")  # fmt: skip
+@click.option("--join", metavar="COUNT", type=click.IntRange(min=1), help="Join COUNT shards and ask nothing; exit code 2 until all are finished.")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder in place of the suite's own.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would run, and ask nothing.")
 @click.option("--for", "target", type=click.Choice(["slurm", "kubernetes", "ray", "flow"]), help="With --dry-run: write the file that runs the suite there.")  # fmt: skip
 @click.option("--shards", type=click.IntRange(min=1, max=10_000), default=8, show_default=True, help="Shards in the file of --for.")  # fmt: skip
 @progress_option
-def command(path: Path, shard: str | None, out: Path | None, dry_run: bool, target: str | None, shards: int, progress: Progress) -> None:  # fmt: skip
+def command(path: Path, shard: str | None, join: int | None, out: Path | None, dry_run: bool, target: str | None, shards: int, progress: Progress) -> None:  # fmt: skip
     """Run the models and sets of SUITE, a YAML file, and end in a card each, their comparison and the gate's decision.
 
     Give the same command again after a stop: what is finished is not asked again. Exit code 0: all is done, and the
@@ -52,9 +53,13 @@ def command(path: Path, shard: str | None, out: Path | None, dry_run: bool, targ
     try:
         if target and not dry_run:
             raise RimError(f"--for {target} writes a file and runs nothing: give --dry-run too.")
+        if bool(shard) + bool(join) + dry_run > 1:
+            raise RimError("--shard, --join and --dry-run do different things: give one of them.")
         run = _Run.read(path, out, progress)
         if dry_run:
             code = run.describe(target, shards)
+        elif join:
+            code = run.join(join)
         else:
             code = run.run_shard(shard) if shard else run.run_whole()
     except RimError as error:
@@ -142,21 +147,37 @@ class _Run:
 
     def run_whole(self) -> int:
         """Run what is left of the whole suite, or join its shards; the exit code."""
-        from rim_eval.observations.shards import ShardPlace
-        from rim_eval.suite import division, open_suite, unfinished
+        from rim_eval.suite import division, open_suite
 
-        count = division(self.out)
+        if count := division(self.out):
+            return self.join(count)
         open_suite(self.out, self.plan)
-        if count:
-            places = [ShardPlace(index=n, count=count) for n in range(1, count + 1)]
-            plans = self.plans(places)
-            if left := unfinished(self.out, plans):
-                return self._say_missing(left)
-            return self._report(plans)
-        plans = {None: self.plan}
+        plans: Plans = {None: self.plan}
         if code := self._ask(self.out, plans, ""):
             self._write_finished(plans)
             return code
+        return self._report(plans)
+
+    def join(self, count: int) -> int:
+        """Join shards that are finished; the exit code. Nothing is asked, also where no shard has begun.
+
+        Raises:
+            RimError: The folder holds something else than shards of this count.
+        """
+        from rim_eval.observations.shards import ShardPlace
+        from rim_eval.suite import division, open_suite, unfinished
+
+        present = division(self.out)
+        if present not in (None, count) or (self.out / "logs").is_dir():
+            whole = "a run of the whole" if present is None else f"shards of {present}"
+            raise RimError(
+                f"{self.out} holds {whole}, not shards of {count}: name its folder (--out)."
+            )
+        if present:
+            open_suite(self.out, self.plan)
+        plans = self.plans([ShardPlace(index=n, count=count) for n in range(1, count + 1)])
+        if left := unfinished(self.out, plans):
+            return self._say_missing(left)
         return self._report(plans)
 
     def _ask(self, folder: Path, plans: Plans, done: str) -> int:
@@ -214,8 +235,12 @@ class _Run:
             click.echo("The shards do not join, so there is no card.", err=True)
             return _UNDECIDED
         cards = self._write_cards(table, self.plan.labels)
-        self._write_comparison(table)
-        return self._decide(cards)
+        code = self._decide(cards)
+        try:
+            self._write_comparison(table)
+        except RimError as error:  # models with no prompt in common: the decision stands
+            click.echo(f"No comparison: {error}", err=True)
+        return code
 
     def _write_cards(self, table: "Table", labels: Sequence[str]) -> "list[Card]":
         from rim_eval.card import make_card
@@ -314,6 +339,13 @@ def _resolved(suite: "Suite", file: "YamlFile") -> "Suite":
     for name in suite.args:
         if name not in taken_by_any:
             raise file.error(("args", name), "no task of these sets takes it")
+    for place, each in enumerate(sets):
+        if any((each.task, each.args) == (other.task, other.args) for other in sets[:place]):
+            raise file.error(
+                ("sets", place, "task"),
+                f"{each.task} stands here twice with the same arguments, and logs are told apart by task and arguments: leave "
+                "one out, or give them different `args`",
+            )
     return suite.model_copy(update={"sets": tuple(sets)})
 
 

@@ -129,6 +129,10 @@ def _many(
 ) -> str:
     """Counts of both directions, and the largest difference that is shown."""
     compared = _compared(each, [other for other in others if other.verified], quantity)
+    if not compared:
+        return (
+            f"{_WHERE[quantity]}, none of {len(others)} models could be compared with {reference}."
+        )
     shown = [found for found in compared if found.state in ("worse", "better")]
     worse = [found for found in shown if found.state == "worse"]
     largest = max(worse or shown or compared, key=lambda found: abs(found.difference.value))

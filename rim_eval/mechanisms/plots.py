@@ -148,7 +148,9 @@ def _effects_plot(effects: Effects, width: int) -> Spec:
     alt = import_altair()
     modes = {each.mode for each in effects.effects}
     names = [
-        f"{LABELS[each.measure]}, {mode_name(each.mode)}" if len(modes) > 1 else LABELS[each.measure]
+        f"{LABELS[each.measure]}, {mode_name(each.mode)}"
+        if len(modes) > 1
+        else LABELS[each.measure]
         for each in effects.effects
     ]
     where = f", {mode_name(*modes)}" if len(modes) == 1 else ""

@@ -73,7 +73,16 @@ def test_the_summary_is_appended_and_shows_every_limit(gate: Any, tmp_path: Path
     written(gate, tmp_path)
     text = (tmp_path / "s.md").read_text().split("<details>")[0]
     assert text.startswith("before\n## RIM gate: fail\n")
-    assert len([line for line in text.splitlines() if line.startswith("| ")]) == 7
+    assert (
+        len(
+            [
+                line
+                for line in text.partition("| outcome |")[2].splitlines()
+                if line.startswith("| ")
+            ]
+        )
+        == 6
+    )
     assert "| **fail** | block | doors: rim\\_score at most 20 points |" in text
     assert "| fail | warn |" in text
 
