@@ -25,7 +25,7 @@ def test_commands_of_the_page_are_read() -> None:
         for block in re.findall(r"```bash\n(.*?)```", PAGE, flags=re.DOTALL)
         for line in block.splitlines()
     ]
-    assert len(lines) == 10
+    assert len(lines) == 11
     for words in lines:
         assert words[0] == "rim-eval"
         command(words[1]).make_context(words[1], words[2:])
