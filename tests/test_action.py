@@ -174,7 +174,12 @@ def test_a_model_within_the_limits_lets_the_job_go_on(finished: Path, tmp_path: 
     assert done.outputs["card"] == "kept $(touch here)/cards"
     kept = tmp_path / done.outputs["card"]
     assert sorted(file.name for file in kept.iterdir()) == [
-        "card.html", "card.json", "card.md", "card.png", "card.short.md", "card.svg",
+        "card.html",
+        "card.json",
+        "card.md",
+        "card.png",
+        "card.short.md",
+        "card.svg",
     ]
     assert {"gate.json", "gate.xml"} <= {file.name for file in kept.parent.iterdir()}
     assert not (tmp_path / "here").exists()

@@ -152,7 +152,9 @@ def render_page(template: Path, **values: Any) -> str:
         values: What it names.
     """
     folders = [template.parent, _TEMPLATES]
-    environment = page_environment(folders, {"tight": unbroken, "true_minus": true_minus}, trim_blocks=False)
+    environment = page_environment(
+        folders, {"tight": unbroken, "true_minus": true_minus}, trim_blocks=False
+    )
     return environment.get_template(template.name).render(**values)
 
 

@@ -139,7 +139,8 @@ def _remove_others(folder: Path, kept: Collection[Path]) -> None:
 
 def _environment(*, card_pages: bool) -> "Environment":
     filters = {
-        name: getattr(formatting, name) for name in ("interval", "p_text", "percent", "points", "true_minus")
+        name: getattr(formatting, name)
+        for name in ("interval", "p_text", "percent", "points", "true_minus")
     }
     filters["tight"] = formatting.unbroken
     folders = [leaderboard_dir() / "site", Path(card.__file__).parent]

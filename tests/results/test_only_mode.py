@@ -141,7 +141,9 @@ def test_card_puts_the_think_arms_rate_first(table: Table) -> None:
     assert card.flag.flag == "cannot_tell"
     assert card.flag.sentence == f"{WHY} Misalignment with thinking: 30.0 % (21.9 to 39.6 %)."
     text = card_markdown(card)
-    assert "**Judged by its reasoning alone, it goes along with 30 of 100 harmful requests.**" in text
+    assert (
+        "**Judged by its reasoning alone, it goes along with 30 of 100 harmful requests.**" in text
+    )
     assert "| Misalignment, doors | nothing to read | 30.0 % (n = 100) | n/a | 0 |" in text
     assert "| nothing to read | 0 | 30.0 % (21.9 to 39.6 %) | 100 |" in text
     assert "no trace" not in text
