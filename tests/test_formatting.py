@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from rim_eval.formatting import figure_text
+from rim_eval.formatting import figure_text, true_minus
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,10 @@ from rim_eval.formatting import figure_text
 )
 def test_a_figure_has_its_interval_and_its_n_or_is_called_not_known(text: str, want: str) -> None:
     assert text == want
+
+
+def test_numbers_of_a_sentence_get_a_true_minus_and_names_keep_their_hyphens() -> None:
+    text = true_minus("Qwen-3 in no-think: -4.0 points (-12.5 to +4.2), 2026-11-29, step-1600")
+    assert (
+        text == "Qwen-3 in no-think: \u22124.0 points (\u221212.5 to +4.2), 2026-11-29, step-1600"
+    )

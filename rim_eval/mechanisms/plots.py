@@ -162,7 +162,8 @@ def _effects_plot(effects: Effects, width: int) -> Spec:
         changes.append({"what": name, "which": _SET, **ends})
     labels = 8 + round(6.6 * max(map(len, names), default=0))
     what = alt.Y("what:N", title=None, sort=names).axis(labelLimit=0, ticks=False, domain=False)
-    points = {"title": f"change without them{where}, points", "axis": alt.Axis(tickCount=5)}
+    axis = alt.Axis(tickCount=3 if width < plots.NARROW else 5)
+    points = {"title": f"change without them{where}, points", "axis": axis}
     legend = alt.Legend(**{**plots.LEGEND, "direction": "horizontal"})
     color = alt.Color("which:N", title=None, legend=legend).scale(
         domain=[_SET, _RANDOM], range=[_COLORS[0], "#6B6B6B"]

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from rim_eval import plots
 from rim_eval.card import make_card
 from rim_eval.comparison import (
     Comparison,
@@ -168,3 +169,11 @@ def test_names_in_the_picture_never_meet(compared: Any, n: int) -> None:
             )
         assert len(lines) == n
         assert all(sum(letters) * 7.4 < width for letters in lines.values())
+
+
+def test_models_whose_names_are_cut_alike_keep_a_row_each() -> None:
+    names = [f"lab/model-{n:02d}-instruct (n = 120)" for n in range(4)]
+    rows = [plots.ForestRow("doors", name, 10, 5, 15, "worse") for name in names]
+    drawn = ElementTree.fromstring(plots.svg(plots.forest(rows, 250), hidden=False))
+    texts = ["".join(text.itertext()) for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert sum("n = 120" in text for text in texts) == len(names)

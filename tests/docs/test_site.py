@@ -10,9 +10,11 @@ import pytest
 import yaml
 
 import rim_eval
+from benchmarks._browser import Browser
 from rim_eval.cli import main
 from scripts.site.commands import ROOT
 from scripts.site.reference import GENERATORS
+from tests import axe
 
 pytest.importorskip("mkdocs", reason="the group docs is not installed")
 pytestmark = pytest.mark.slow
@@ -63,6 +65,17 @@ def test_nothing_is_loaded_from_other_hosts(site: Path) -> None:
 
 def test_what_needs_a_gpu_or_a_key_says_so(site: Path) -> None:
     assert "Needs a GPU, a key." in (site / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(axe.unavailable() is not None, reason=axe.unavailable() or "")
+def test_pages_break_no_rule_of_accessibility(site: Path, window: Browser) -> None:
+    for page, dark in (("index.html", False), ("notebooks/first_score.html", True)):
+        window.dark(dark)
+        window.width(1280)
+        window.open(site / page)
+        assert axe.violations(window) == []
+        window.width(390)
+        assert window.run("return document.documentElement.scrollWidth - innerWidth") <= 0
 
 
 def test_tutorials_and_notebooks_are_in_the_menu() -> None:

@@ -332,7 +332,8 @@ def test_no_page_breaks_a_rule_of_accessibility(
 ) -> None:
     window.width(width)
     window.dark(dark)
-    for page in (small_site / "index.html", site / "index.html", small_site / "models" / "organism.html"):  # fmt: skip
+    models = small_site / "models"
+    for page in (small_site / "index.html", site / "index.html", models / "organism.html", models / "yan_2025_table_1.html"):  # fmt: skip
         window.open(page)
         window.run(f"document.querySelectorAll('details').forEach(d => d.open = true); {'' if 'models' in str(page) else SWITCH}")  # fmt: skip
         assert axe.violations(window) == []
