@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 from rim_eval.types import Mode, PromptKind
 
 _NOTHING: Final = "n/a"
-_HYPHEN: Final = re.compile(r"(?<![\w.-])-(?=\d)")
 _UNBROKEN: Final = re.compile(r"\([^()]{1,24}\)|p [=<] [\d.]+|\d %")
 
 
@@ -17,7 +16,13 @@ class KindWords(NamedTuple):
 
     rate: str
     event: str
+    does: str
+    """What the model does to a number of prompts, such as `goes along with {}`."""
+    prompts: str
     difference: str
+    more: str
+    """What thinking makes the model do where the rate rises; `less` where it falls."""
+    less: str
     means: str
 
 
@@ -25,19 +30,31 @@ KIND_WORDS: Final[dict[PromptKind, KindWords]] = {
     "harmful": KindWords(
         "Misalignment",
         "goes along with the request",
+        "goes along with {}",
+        "harmful requests",
         "RIM score",
+        "go along with harmful requests more often",
+        "go along with harmful requests less often",
         "share of harmful requests that the model goes along with; lower is safer",
     ),
     "benign": KindWords(
         "Over-refusal",
         "refuses",
+        "refuses {}",
+        "harmless requests",
         "Change in over-refusal",
+        "refuse harmless requests more often",
+        "refuse harmless requests less often",
         "share of harmless requests that the model refuses; lower is more useful",
     ),
     "reasoning": KindWords(
         "Accuracy",
         "solves the problem",
+        "solves {}",
+        "problems",
         "Accuracy gain",
+        "solve more problems",
+        "solve fewer problems",
         "share of problems that the model solves; higher is better",
     ),
 }
@@ -129,11 +146,6 @@ def unbroken(text: str) -> str:
     return _UNBROKEN.sub(lambda part: part[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
 
 
-def true_minus(text: str) -> str:
-    """Give the negative numbers of a sentence from a file a true minus; hyphens in names stay."""
-    return _HYPHEN.sub("\N{MINUS SIGN}", text)
-
-
 def mode_name(mode: Mode) -> str:
     """A mode as sentences name it: `think` or `no-think`."""
     return mode.replace("_", "-")
@@ -144,7 +156,7 @@ def figure_text(
     lower: float,
     upper: float,
     *details: str,
-    form: str | Callable[[float], str] = "{:+.1f}",
+    form: str | Callable[[float], str] = points,
     unit: str = " points",
     level: float | None = None,
 ) -> str:
@@ -167,3 +179,28 @@ def figure_text(
     ends = f"{write(lower)} to {write(upper)}"
     named = f"{100 * level:g} % interval {ends}" if level is not None else ends
     return f"{write(value)}{unit} ({'; '.join([named, *details])})"
+
+
+def change_text(
+    kind: PromptKind,
+    value: float,
+    lower: float,
+    upper: float,
+    *,
+    n_pairs: int,
+    p_value: float | None,
+    level: float,
+) -> str:
+    """The difference of one kind of prompts under its name: `RIM score +49.1 points (95 % interval ...)`.
+
+    Args:
+        kind: Kind of the prompts.
+        value: With thinking minus without, in percentage points.
+        lower: Lower end of its interval.
+        upper: Upper end.
+        n_pairs: Prompts that were scored in both modes.
+        p_value: Of the test against 0; None without a test.
+        level: Confidence, a fraction.
+    """
+    n = f"{n_pairs} prompt{'s' * (n_pairs != 1)} asked both ways, {p_text(p_value)}"
+    return f"{KIND_WORDS[kind].difference} {figure_text(value, lower, upper, n, level=level)}"

@@ -2,13 +2,13 @@ import math
 
 import pytest
 
-from rim_eval.formatting import figure_text, true_minus
+from rim_eval.formatting import figure_text
 
 
 @pytest.mark.parametrize(
     ("text", "want"),
     [
-        (figure_text(3, -1, 7, "20 pairs"), "+3.0 points (-1.0 to +7.0; 20 pairs)"),
+        (figure_text(3, -1, 7, "20 pairs"), "+3.0 points (\u22121.0 to +7.0; 20 pairs)"),
         (figure_text(3, 1, 7, level=0.9), "+3.0 points (90 % interval +1.0 to +7.0)"),
         (figure_text(0.5, 0, 1, form="{:.2f}", unit=""), "0.50 (0.00 to 1.00)"),
         (figure_text(3, math.nan, math.nan, "20 pairs"), "+3.0 points (interval not known)"),
@@ -17,10 +17,3 @@ from rim_eval.formatting import figure_text, true_minus
 )
 def test_a_figure_has_its_interval_and_its_n_or_is_called_not_known(text: str, want: str) -> None:
     assert text == want
-
-
-def test_numbers_of_a_sentence_get_a_true_minus_and_names_keep_their_hyphens() -> None:
-    text = true_minus("Qwen-3 in no-think: -4.0 points (-12.5 to +4.2), 2026-11-29, step-1600")
-    assert (
-        text == "Qwen-3 in no-think: \u22124.0 points (\u221212.5 to +4.2), 2026-11-29, step-1600"
-    )

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 
 from rim_eval.card.labels import judge_doubt
 from rim_eval.card.schema import Card, SetCard
-from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, p_text, points
+from rim_eval.formatting import KIND_WORDS, MODE_WORDS, change_text
 from rim_eval.model_names import own_name
 from rim_eval.plots import State, state_of
 from rim_eval.results.counts import ArmCounts
@@ -118,13 +118,11 @@ def _sentence(primary: SetCard | None, change: Difference | None, doubt: str | N
         return "No harmful requests were measured, so there is no RIM score."
     arms = {mode: arm for mode, arm in primary.counts.arms.items() if arm.asked}
     if (mode := primary.figures.only_mode) is not None:
-        text = f"Judged by its reasoning alone, it goes along with {_count(primary, mode)}."
+        text = f"Judged by its reasoning alone, it {_count(primary, mode)}."
     elif len(arms) == 1:
         [mode] = arms
         check = "" if primary.mode_check.verified else " (not verified)"
-        return (
-            f"Measured {MODE_WORDS[mode]} only{check}: it goes along with {_count(primary, mode)}."
-        )
+        return f"Measured {MODE_WORDS[mode]} only{check}: it {_count(primary, mode)}."
     elif change is None or change.lower is None:
         text = "No harmful request was scored in both modes, so there is no RIM score."
     else:
@@ -140,33 +138,28 @@ def _both(primary: SetCard) -> str:
     second = f"{no_think.events}" + (
         f" of {no_think.scored}" if no_think.scored != think.scored else ""
     )
-    return f"With thinking it goes along with {_count(primary, 'think')}; without, {second}."
+    return f"With thinking it {_count(primary, 'think')}; without, {second}."
 
 
 def _count(each: SetCard, mode: Mode) -> str:
-    """`57 of 100 harmful requests`, or replies to them where prompts were asked several times."""
-    arm, rate = each.counts.arms[mode], each.figures.rate(mode)
+    """`goes along with 57 of 100 harmful requests`, or replies to them where prompts were asked several times."""
+    words, arm, rate = KIND_WORDS["harmful"], each.counts.arms[mode], each.figures.rate(mode)
     several = rate is not None and rate.n_scored > rate.n_prompts_scored
     what = (
-        f"replies to {rate.n_prompts_scored} harmful requests"
-        if several and rate
-        else "harmful requests"
+        f"replies to {rate.n_prompts_scored} {words.prompts}" if several and rate else words.prompts
     )
     if not several and arm.scored == 1:
-        what = "harmful request"
-    return f"{arm.events} of {arm.scored} {what}"
+        what = words.prompts.removesuffix("s")
+    return words.does.format(f"{arm.events} of {arm.scored} {what}")
 
 
 def _certainty(
     change: Difference | None, doubt: str | None, reasons: Sequence[str]
 ) -> Iterator[str]:
-    if change is None or change.value is None or change.lower is None or change.upper is None:
+    if change is None or change.estimate is None or change.upper is None:
         return
-    ends = interval(change.lower, change.upper)
-    n = f"{change.n_pairs} prompt{'s' * (change.n_pairs != 1)} asked both ways"
-    yield (
-        f"RIM score {points(change.value)} points, {100 * change.level:g} % interval {ends} ({n}, {p_text(change.p_value)})."
-    )
+    ends, n, p = change.estimate, change.n_pairs, change.p_value
+    yield f"{change_text('harmful', *ends, n_pairs=n, p_value=p, level=change.level)}."
     if doubt:
         why = f": {'; '.join(reasons)}" if reasons else ""
         yield f"The interval holds only if that doubt is cleared{why}."

@@ -21,7 +21,6 @@ from rim_eval.formatting import (
     interval,
     percent_of,
     points,
-    true_minus,
     unbroken,
 )
 from rim_eval.results.figures import Figures
@@ -136,7 +135,7 @@ def card_summary(card: Card, verdict: GateVerdict | None = None) -> str:
 
 
 def _markdown(template: str, card: Card, verdict: GateVerdict | None) -> str:
-    filters = {"md": escape_markdown, "code": _escape_code, "true_minus": true_minus}
+    filters = {"md": escape_markdown, "code": _escape_code}
     environment = page_environment(_TEMPLATES, filters, autoescape=False)
     values = _card_values(card, finding(card), verdict)
     rows = tuple(tables.short_rows(card))
@@ -152,9 +151,7 @@ def render_page(template: Path, **values: Any) -> str:
         values: What it names.
     """
     folders = [template.parent, _TEMPLATES]
-    environment = page_environment(
-        folders, {"tight": unbroken, "true_minus": true_minus}, trim_blocks=False
-    )
+    environment = page_environment(folders, {"tight": unbroken}, trim_blocks=False)
     return environment.get_template(template.name).render(**values)
 
 

@@ -3,6 +3,7 @@
 import click
 
 from rim_eval.errors import RimError
+from rim_eval.formatting import points
 from rim_eval.statistics import epochs_advised, mcnemar_power, minimum_detectable
 from rim_eval.statistics.power import MOST_EPOCHS, SHOWN_EPOCHS
 
@@ -79,7 +80,7 @@ def command(
     for correlation in correlations:
         power = _power(n, think, no_think, correlation, alpha)
         least = minimum_detectable(n, no_think / 100, correlation, wanted / 100, alpha)
-        smallest = f"{least.difference:+.1f} points, to {100 * least.target_rate:.1f} %"
+        smallest = f"{points(least.difference)} points, to {100 * least.target_rate:.1f} %"
         if least.difference != least.difference:
             smallest = "none: even a rate of 100 % is not seen at this n"
         lines.append(f"{correlation:>11.2f}  {power:>7}  {smallest}")

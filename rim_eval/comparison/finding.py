@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from rim_eval import plots
 from rim_eval.comparison.schema import ModelDifference, ModelRow, Quantity, SetComparison
-from rim_eval.formatting import KIND_WORDS, figure_text, points
+from rim_eval.formatting import KIND_WORDS, figure_text
 from rim_eval.plots import State
 
 _WHERE: Final[dict[Quantity, str]] = {
@@ -191,7 +191,7 @@ def _write(
     each: SetComparison, ends: tuple[float, float, float], level: float, *details: str
 ) -> str:
     unit = f" points of {KIND_WORDS[each.kind].rate.lower()}"
-    return figure_text(*ends, *details, form=points, unit=unit, level=level)
+    return figure_text(*ends, *details, unit=unit, level=level)
 
 
 def _count(n: int, of: str = "") -> str:

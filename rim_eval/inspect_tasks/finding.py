@@ -12,22 +12,14 @@ from inspect_ai.util import display_type
 from rim_eval.formatting import (
     KIND_WORDS,
     MODE_WORDS,
-    interval,
-    p_text,
+    change_text,
     percent,
-    points,
 )
 from rim_eval.inspect_tasks.switches import SWITCH
 from rim_eval.types import KIND_NAMES, MODES, PromptKind
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
-
-_REQUESTS: Final[dict[PromptKind, str]] = {
-    "harmful": "goes along with {} of the harmful requests",
-    "benign": "refuses {} of the harmless requests",
-    "reasoning": "solves {} of the problems",
-}
 
 _SEVERAL: Final = 3
 """Logs that the next command names one by one; of more it names the folder."""
@@ -97,20 +89,20 @@ def _rates(kind: PromptKind, figures: Mapping[str, float]) -> dict[str, float]:
 
 
 def _finding(kind: PromptKind, figures: Mapping[str, float]) -> str:
-    """`With thinking it goes along with 57.3 % of the harmful requests, without thinking 8.2 %. RIM score: ...`."""
+    """`With thinking it goes along with 57.3 % of the harmful requests, without thinking 8.2 %. RIM score ...`."""
     [(mode, rate), *others] = _rates(kind, figures).items()
-    words = MODE_WORDS[mode]  # type: ignore[index]
-    first = f"{words} it {_REQUESTS[kind].format(percent(rate))}"
+    words = KIND_WORDS[kind]
+    does = words.does.format(f"{percent(rate)} of the {words.prompts}")
+    first = f"{MODE_WORDS[mode]} it {does}"  # type: ignore[index]
     sentence = ", ".join([first, *(f"{MODE_WORDS[m]} {percent(r)}" for m, r in others)])  # type: ignore[index]
     sentence = f"{sentence[0].upper()}{sentence[1:]}."
     name = KIND_NAMES[kind].difference
     if name not in figures:
         return sentence
-    ends = interval(figures[f"{name}_lower"], figures[f"{name}_upper"])
-    pairs = figures.get(f"{kind}_pairs", figures.get("pairs", 0))
-    test = p_text(figures.get(f"{name}_p"))
-    change = f"{points(figures[name])} points (95 % interval {ends}; {pairs:.0f} pairs, {test})"
-    return f"{sentence} {KIND_WORDS[kind].difference}: {change}."
+    ends = (figures[each] for each in (name, f"{name}_lower", f"{name}_upper"))
+    pairs = round(figures.get(f"{kind}_pairs", figures.get("pairs", 0)))
+    p_value = figures.get(f"{name}_p")
+    return f"{sentence} {change_text(kind, *ends, n_pairs=pairs, p_value=p_value, level=0.95)}."
 
 
 def _check(kind: PromptKind, figures: Mapping[str, float], switch: Mapping[str, Any]) -> str:

@@ -93,8 +93,14 @@ def write_site(
         pairs = zip(entries, rows, strict=True)
         for folder, group in groupby(pairs, key=lambda pair: pair[0].folder):
             cards = [
-                (e, row, all_sets_picture(e.card) if card_pages else None, embed_line(row, url))
-                for e, row in group
+                (
+                    entry,
+                    row,
+                    card.finding(entry.card),
+                    all_sets_picture(entry.card) if card_pages else None,
+                    embed_line(row, url),
+                )
+                for entry, row in group
             ]
             render(f"models/{folder}.html", "model.html.jinja", model=cards[0][0].model, cards=cards)  # fmt: skip
         for reference in references:
@@ -139,8 +145,7 @@ def _remove_others(folder: Path, kept: Collection[Path]) -> None:
 
 def _environment(*, card_pages: bool) -> "Environment":
     filters = {
-        name: getattr(formatting, name)
-        for name in ("interval", "p_text", "percent", "points", "true_minus")
+        name: getattr(formatting, name) for name in ("interval", "p_text", "percent", "points")
     }
     filters["tight"] = formatting.unbroken
     folders = [leaderboard_dir() / "site", Path(card.__file__).parent]

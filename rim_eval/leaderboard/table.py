@@ -25,12 +25,6 @@ _SHOWS: Final[dict[Significance, Shows]] = {
     "unknown": "unknown",
 }
 
-_EFFECTS: Final[dict[PromptKind, dict[Shows, str]]] = {
-    "harmful": {"more": "go along with harmful requests more often", "less": "go along with harmful requests less often"},
-    "benign": {"more": "refuse harmless requests more often", "less": "refuse harmless requests less often"},
-    "reasoning": {"more": "solve more problems", "less": "solve fewer problems"},
-}  # fmt: skip
-
 _COLOURS: Final[dict[Shows, str]] = {"more": "#B8420F", "less": "#00639C"}
 
 _BADGE: Final = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="22" role="img" aria-label="{name}: {value}">
@@ -171,7 +165,10 @@ def finding_sentence(sets: Sequence[SetFigures]) -> str:
     Args:
         sets: The sets of an entry that come first, one of a kind, harmful first.
     """
-    shown = [_EFFECTS[each.kind][each.shows] for each in sets if each.shows in ("more", "less")]
+    words = ((KIND_WORDS[each.kind], each.shows) for each in sets)
+    shown = [
+        w.more if shows == "more" else w.less for w, shows in words if shows in ("more", "less")
+    ]
     absent = [KIND_WORDS[each.kind].rate.lower() for each in sets if each.shows == "not_shown"]
     effects = " and ".join(shown)
     nothing = f"o change in {' or '.join(absent)} is shown"
@@ -228,8 +225,9 @@ def _find(sets: Sequence[SetFigures], name: str | None, kind: PromptKind) -> Set
 def _published_finding(model: PublishedModel) -> str:
     """The direction of a published difference, which has no interval."""
     rises = model.misalignment_think > model.misalignment_no_think
-    word = "more" if rises else "no more"
-    return f"As published, it goes along with {word} harmful requests with thinking; no interval says how sure that is."
+    makes = "makes" if rises else "does not make"
+    effect = KIND_WORDS["harmful"].more
+    return f"As published, thinking {makes} the model {effect}; no interval says how sure that is."
 
 
 def _figures(card: Card, each: SetCard) -> SetFigures:

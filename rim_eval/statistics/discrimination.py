@@ -14,7 +14,7 @@ That is the gap (`gap`) of two changes of compliance, with benign and with harmf
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from rim_eval.formatting import p_text
+from rim_eval.formatting import interval, p_text, points
 from rim_eval.statistics import gap
 from rim_eval.statistics._result import Figure, Result
 from rim_eval.statistics.paired import PairedDifference
@@ -94,7 +94,7 @@ def discrimination(
     sentence = "No pair is scored in both modes on both sides."
     if pairs:
         sentence = _SENTENCES[direction].format(
-            f"{found.gap:+.1f} points ({found.lower:+.1f} to {found.upper:+.1f}, {p_text(found.p_value)}, "
+            f"{points(found.gap)} points ({interval(found.lower, found.upper)}, {p_text(found.p_value)}, "
             f"n = {len(pairs)} pairs)"
         )
     return Discrimination(

@@ -18,7 +18,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from rim_eval.formatting import p_text
+from rim_eval.formatting import interval, p_text, points
 from rim_eval.statistics._result import Figure, Result, z_score
 from rim_eval.statistics.by_prompt import by_prompt, nothing
 from rim_eval.statistics.paired import PairedDifference, tallied_difference
@@ -209,9 +209,9 @@ def _sentence(gap: Gap) -> str:
         return "No prompt is scored in both modes in both settings."
     first, second = gap.target_difference, gap.reference_difference
     figures = (
-        f"{first.target} minus {first.reference} is {first.difference:+.1f} points {gap.target} and "
-        f"{second.difference:+.1f} points {gap.reference} (gap {gap.gap:+.1f} points, {gap.lower:+.1f} to "
-        f"{gap.upper:+.1f}, {p_text(gap.p_value)}, n = {gap.n_blocks} prompts)"
+        f"{first.target} minus {first.reference} is {points(first.difference)} points {gap.target} and "
+        f"{points(second.difference)} points {gap.reference} (gap {points(gap.gap)} points, "
+        f"{interval(gap.lower, gap.upper)}, {p_text(gap.p_value)}, n = {gap.n_blocks} prompts)"
     )
     if gap.sign_flips:
         return f"The sign flips: {figures}, each significant."

@@ -56,6 +56,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rim_eval.errors import RimError
+from rim_eval.formatting import interval
 from rim_eval.statistics._result import Figure, Interval, Result, student_quantile, z_score
 from rim_eval.statistics.bounded_mean import bounded_mean_interval
 from rim_eval.statistics.significance import Significance, significance
@@ -342,6 +343,6 @@ def _sentence(answer: RandomEffects) -> str:
     ahead = words.get(answer.next_significance, "it may lie on either side of 0")
     return (
         f"If these {answer.n_models} models are a fair sample of the family: the mean change over further models is "
-        f"{answer.lower:+.1f} to {answer.upper:+.1f} points ({mean}), and that of the next model "
-        f"{answer.next_lower:+.1f} to {answer.next_upper:+.1f} ({ahead})."
+        f"{interval(answer.lower, answer.upper)} points ({mean}), and that of the next model "
+        f"{interval(answer.next_lower, answer.next_upper)} ({ahead})."
     )

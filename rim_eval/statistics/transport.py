@@ -34,6 +34,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from rim_eval.errors import RimError
+from rim_eval.formatting import interval, points
 from rim_eval.statistics._result import Figure, Result
 from rim_eval.statistics.bounded_mean import bounded_mean_interval
 from rim_eval.statistics.judge_error import LEAST_YOUDEN
@@ -316,6 +317,6 @@ _VERDICT: Final[dict[AuditOutcome, str]] = {
 
 def _sentence(outcome: AuditOutcome, found: Estimate, margin: float) -> str:
     return (
-        f"Errors that differ between the modes move the difference by {found.value:+.1f} points "
-        f"({found.lower:+.1f} to {found.upper:+.1f}); {_VERDICT[outcome].format(margin=margin)}."
+        f"Errors that differ between the modes move the difference by {points(found.value)} points "
+        f"({interval(found.lower, found.upper)}); {_VERDICT[outcome].format(margin=margin)}."
     )

@@ -170,7 +170,7 @@ def test_no_rise_is_no_effect() -> None:
     found = effects_of(seen(0.1), STILL)
     assert found.verdict == "no_effect"
     assert "No effect" in found.sentence
-    assert "+0.0 points" in found.sentence
+    assert "by 0.0 points" in found.sentence
 
 
 def without(behaviour: Behaviour, lost: int, *, degenerate: bool = False) -> Behaviour:

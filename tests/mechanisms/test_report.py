@@ -7,7 +7,6 @@ from click.testing import CliRunner
 
 from rim_eval.cli import main
 from rim_eval.errors import RimError
-from rim_eval.formatting import true_minus
 from rim_eval.mechanisms import MechanismReport, ModelHandle, Prompts, read_report
 from rim_eval.mechanisms.plots import report_plots
 from rim_eval.mechanisms.report import write_report
@@ -91,7 +90,7 @@ def test_the_section_shows_every_plot_and_every_verdict(
     assert text.count("<figure>") == len(report_plots(report)) >= 4
     assert text.count("<svg") == 2 * len(report_plots(report)), "a wide and a narrow one"
     for sentence in (finding.says for finding in report.findings):
-        shown = escape(true_minus(sentence), quote=False).replace("'", "&#39;")
+        shown = escape(sentence, quote=False).replace("'", "&#39;")
         assert shown in text
     assert "<script" not in text
 

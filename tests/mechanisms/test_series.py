@@ -160,7 +160,7 @@ def test_every_figure_of_the_sentence_has_its_n_and_its_interval() -> None:
     target = run("tuned", 0.15, 0.003, RISE)
     says = series_verdict([*target, *run("control", 0.003, 0.003, FLAT)]).sentence
     assert "'tuned' misalignment moved by +80.0 points (95 % interval +75.0 to +85.0; 200 pairs)" in says  # fmt: skip
-    assert "('control', +0.0 points (95 % interval -5.0 to +5.0; 200 pairs))" in says
+    assert "('control', 0.0 points (95 % interval \N{MINUS SIGN}5.0 to +5.0; 200 pairs))" in says
     assert "RAS of the 10 neurons" in says
     assert "of 99 random sets" in says
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rim_eval.errors import RimError
+from rim_eval.formatting import points
 from rim_eval.statistics import (
     Gap,
     bounded_mean_interval,
@@ -50,7 +51,7 @@ def test_by_hand() -> None:
 @pytest.mark.parametrize(
     ("wrapped", "bare", "flips", "direction", "word"),
     [
-        ((10, 40), (40, 10), True, "lower", "The sign flips: think minus no_think is -30.0 points"),
+        ((10, 40), (40, 10), True, "lower", "The sign flips: think minus no_think is \N{MINUS SIGN}30.0 points"),
         ((40, 10), (10, 40), True, "higher", "each significant"),
         ((60, 10), (40, 10), False, "higher", "that its sign flips is not shown"),
         ((12, 10), (10, 40), False, "higher", "that its sign flips is not shown"),
@@ -63,7 +64,7 @@ def test_sign_flips_when_both_are_significant(
     found = gap(*map(ones, wrapped), *map(ones, bare))
     assert (found.sign_flips, found.direction) == (flips, direction)
     assert word in found.sentence
-    assert f"{found.gap:+.1f} points" in found.sentence
+    assert f"{points(found.gap)} points" in found.sentence
 
 
 def test_prompts_that_are_not_in_all_four_are_listed_and_bound_it() -> None:
