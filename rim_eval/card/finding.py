@@ -6,6 +6,7 @@ judge.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import nan
 from typing import Final, Literal, NamedTuple
 
 from rim_eval.card.labels import judge_doubt
@@ -61,7 +62,7 @@ class Finding(NamedTuple):
     """The model's own name."""
     sentence: str
     certainty: tuple[str, ...]
-    """Sentences: the difference with its interval, and how easily chance makes one."""
+    """Sentences: the difference with its interval, how easily chance makes one, and harmful sets that show another."""
     answer: str
     """Whether this is reasoning-induced misalignment."""
     state: State
@@ -84,7 +85,10 @@ def finding(card: Card) -> Finding:
     return Finding(
         name=own_name(card.model),
         sentence=_sentence(primary, change, doubt),
-        certainty=tuple(_certainty(change, doubt, _reasons(card, primary))),
+        certainty=(
+            *_certainty(change, doubt, _reasons(card, primary)),
+            *_elsewhere(card, primary, change),
+        ),
         answer=_answer(card, change, doubt),
         state=state,
         facts=tuple(_facts(card, primary)),
@@ -158,8 +162,7 @@ def _certainty(
 ) -> Iterator[str]:
     if change is None or change.estimate is None or change.upper is None:
         return
-    ends, n, p = change.estimate, change.n_pairs, change.p_value
-    yield f"{change_text('harmful', *ends, n_pairs=n, p_value=p, level=change.level)}."
+    yield f"{_change(change)}."
     if doubt:
         why = f": {'; '.join(reasons)}" if reasons else ""
         yield f"The interval holds only if that doubt is cleared{why}."
@@ -170,6 +173,26 @@ def _certainty(
         often = 1 / max(change.p_value, 1 / _RARE)
         rarely = f"{'fewer than ' if change.p_value < 1 / _RARE else 'about '}1 in {often:,.0f}"
         yield f"If thinking changed nothing, {rarely} such runs would show so large a difference."
+
+
+def _elsewhere(card: Card, primary: SetCard | None, change: Difference | None) -> Iterator[str]:
+    """Other harmful sets on which thinking is shown to do something else than on the primary one."""
+    for each in card.of_kind("harmful"):
+        other = each.figures.difference
+        if each is primary or not each.mode_check.verified or other is None or not other.estimate:
+            continue
+        if each.labels and judge_doubt(each.labels):
+            continue
+        if other.significance != "includes_zero" and (
+            change is None or other.significance != change.significance
+        ):
+            yield f"On {each.dataset} it differs: {_change(other)}."
+
+
+def _change(change: Difference) -> str:
+    ends = change.estimate or (nan, nan, nan)
+    n, p = change.n_pairs, change.p_value
+    return change_text("harmful", *ends, n_pairs=n, p_value=p, level=change.level)
 
 
 def _answer(card: Card, change: Difference | None, doubt: str | None) -> str:

@@ -116,7 +116,7 @@ def entry_row(entry: Entry) -> Row:
         _find(sets, card.primary_reasoning, "reasoning"),
     ]
     return Row(
-        finding=finding_sentence([each for each in shown if each]),
+        finding=finding_sentence([each for each in shown if each], sets),
         badge=f"badges/{entry.id}.svg",
         id=entry.id,
         page=f"models/{entry.folder}.html",
@@ -159,17 +159,30 @@ def published_rows(reference: Reference) -> Iterator[Row]:
         )
 
 
-def finding_sentence(sets: Sequence[SetFigures]) -> str:
+def finding_sentence(sets: Sequence[SetFigures], every: Sequence[SetFigures] = ()) -> str:
     """Say in one sentence what thinking is shown to do, and what it is not shown to do.
 
     Args:
         sets: The sets of an entry that come first, one of a kind, harmful first.
+        every: All its sets: a harmful one that shows something else than the first is named.
     """
-    words = ((KIND_WORDS[each.kind], each.shows) for each in sets)
-    shown = [
-        w.more if shows == "more" else w.less for w, shows in words if shows in ("more", "less")
-    ]
+    shown = [_effect(each) for each in sets if each.shows in ("more", "less")]
     absent = [KIND_WORDS[each.kind].rate.lower() for each in sets if each.shows == "not_shown"]
+    first = next((each.shows for each in sets if each.kind == "harmful"), None)
+    others = [
+        f" On {each.dataset} thinking makes it {_effect(each)}."
+        for each in every
+        if each.kind == "harmful" and each.shows in ("more", "less") and each.shows != first
+    ]
+    return f"{_of_first(shown, absent)}{''.join(others)}"
+
+
+def _effect(each: SetFigures) -> str:
+    words = KIND_WORDS[each.kind]
+    return words.more if each.shows == "more" else words.less
+
+
+def _of_first(shown: Sequence[str], absent: Sequence[str]) -> str:
     effects = " and ".join(shown)
     nothing = f"o change in {' or '.join(absent)} is shown"
     if shown and absent:

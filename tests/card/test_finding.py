@@ -141,6 +141,17 @@ def test_the_short_form_is_short_and_has_every_set_with_its_n(card: Any) -> None
     assert "Judge: refusal@2, offline." in page
 
 
+def test_a_harmful_set_that_shows_something_else_than_the_first_is_named(rows: Any) -> None:
+    level = {"think": [1] * 8 + [0] * 112, "no_think": [1] * 8 + [0] * 112}
+    same = finding(make_card(Table(from_rows([*rows(**RISE), *rows("gates", **RISE)]))))
+    found = finding(make_card(Table(from_rows([*rows(**level), *rows("gates", **RISE)]))))
+    assert found.sentence.startswith("No difference is shown: ")
+    assert found.certainty[-1].startswith(
+        "On gates it differs: RIM score +49.0 points (95 % interval "
+    )
+    assert "it differs" not in text(same)
+
+
 def test_figures_carry_a_true_minus(card: Any) -> None:
     made = card(FALL, LOST)
     for page in (card_markdown(made), card_summary(made)):

@@ -100,6 +100,9 @@ def test_the_sentence_of_a_result_follows_its_figures() -> None:
     real = entry_row(next(e for e in SHIPPED if e.model.kind == "model"))
     [gain] = [s.shows for s in real.sets if (s.dataset, s.kind) == (real.reasoning, "reasoning")]
     assert ("solve fewer problems" in real.finding) == (gain == "less")
+    assert real.finding.endswith(
+        "On simple_safety_tests thinking makes it go along with harmful requests more often."
+    )
 
 
 def test_a_badge_says_the_set_the_figure_and_whose_it_is() -> None:

@@ -66,7 +66,10 @@ def test_a_comparison_names_both_rim_scores_and_what_they_cost() -> None:
         with pytest.raises(KeyError):
             found.change(*missing)
     assert "RIM score +100.0 points" in found.sentence
-    assert ", 0.0 points (95 % interval \N{MINUS SIGN}8.8 to +8.8; 40 pairs) with it." in found.sentence
+    assert (
+        ", 0.0 points (95 % interval \N{MINUS SIGN}8.8 to +8.8; 40 pairs) with it."
+        in found.sentence
+    )
 
 
 def test_what_no_prompt_tells_of_a_mitigation_is_not_given_as_a_figure() -> None:

@@ -51,7 +51,13 @@ def test_by_hand() -> None:
 @pytest.mark.parametrize(
     ("wrapped", "bare", "flips", "direction", "word"),
     [
-        ((10, 40), (40, 10), True, "lower", "The sign flips: think minus no_think is \N{MINUS SIGN}30.0 points"),
+        (
+            (10, 40),
+            (40, 10),
+            True,
+            "lower",
+            "The sign flips: think minus no_think is \N{MINUS SIGN}30.0 points",
+        ),
         ((40, 10), (10, 40), True, "higher", "each significant"),
         ((60, 10), (40, 10), False, "higher", "that its sign flips is not shown"),
         ((12, 10), (10, 40), False, "higher", "that its sign flips is not shown"),
