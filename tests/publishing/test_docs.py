@@ -12,7 +12,7 @@ from rim_eval.paths import leaderboard_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "publish.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^    rim-eval (export .*)$", PAGE, flags=re.MULTILINE)
+COMMANDS = re.findall(r"^rim-eval (export .*)$", PAGE, flags=re.MULTILINE)
 CARD = leaderboard_dir() / "results" / "huggingfacetb-smollm2-135m-instruct-q4-1" / "greedy.json"
 
 
