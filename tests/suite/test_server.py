@@ -68,6 +68,6 @@ def test_it_ends_when_its_asker_is_killed(address: str) -> None:
 def test_one_that_ends_at_once_is_said_so(address: str, tmp_path: Path) -> None:
     with (
         pytest.raises(RimError, match="ended with exit code 3 before it answered"),
-        serving(f"{sys.executable} -c 'raise SystemExit(3)'", address),
+        serving(shlex.join([sys.executable, "-c", "raise SystemExit(3)"]), address),
     ):
         pass
