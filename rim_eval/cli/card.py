@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rim_eval.labelling import LabelCounts
     from rim_eval.mechanisms.report import MechanismReport
     from rim_eval.observations import Table
+    from rim_eval.release_gate import Decision
 
 judge_option = click.option(
     "--judge", help="Judge whose verdicts count, where logs hold verdicts of more than one."
@@ -204,13 +205,23 @@ def gate_verdict(card: "Card", rules: Path) -> "GateVerdict":
     Raises:
         RimError: The file cannot be read, or has content that is not allowed.
     """
-    from rim_eval.card import GateVerdict
     from rim_eval.release_gate import gate
 
-    decision = gate(card, rules)
+    return verdict_of(gate(card, rules), rules.name)
+
+
+def verdict_of(decision: "Decision", rules: str) -> "GateVerdict":
+    """Put a gate's decision into the words that a card shows.
+
+    Args:
+        decision: What the gate said.
+        rules: Name of the file of limits.
+    """
+    from rim_eval.card import GateVerdict
+
     limits = tuple((r.outcome, r.reason) for r in decision.results if r.tier == "block")
     outcome = "cannot tell" if decision.outcome == "missing" else decision.outcome
-    return GateVerdict(outcome, rules.name, limits)
+    return GateVerdict(outcome, rules, limits)
 
 
 def write_card(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from rim_eval.cli.card import find_validations, gate_verdict, judges_of, print_summary, write_card
+from rim_eval.cli.card import find_validations, judges_of, print_summary, verdict_of, write_card
 from rim_eval.cli.compare import write_comparison
 from rim_eval.cli.gate import report
 from rim_eval.cli.progress_option import progress_option
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rim_eval.card import Card
     from rim_eval.observations import Table
     from rim_eval.observations.shards import ShardPlace
+    from rim_eval.release_gate import Decision
     from rim_eval.release_gate.rules import Rules
     from rim_eval.suite import RunPlan, Suite, Work
     from rim_eval.yaml_file import YamlFile
@@ -234,28 +235,35 @@ class _Run:
         if found:
             click.echo("The shards do not join, so there is no card.", err=True)
             return _UNDECIDED
-        cards = self._write_cards(table, self.plan.labels)
-        code = self._decide(cards)
+        cards, decisions = self._write_cards(table, self.plan.labels)
+        code = self._decide(cards, decisions)
         try:
             self._write_comparison(table)
         except RimError as error:  # models with no prompt in common: the decision stands
             click.echo(f"No comparison: {error}", err=True)
         return code
 
-    def _write_cards(self, table: "Table", labels: Sequence[str]) -> "list[Card]":
+    def _write_cards(
+        self, table: "Table", labels: Sequence[str]
+    ) -> "tuple[list[Card], list[Decision]]":
+        """Write each model's card with the gate's verdict; the cards, and the decisions where there is a gate."""
         from rim_eval.card import make_card
+        from rim_eval.release_gate import gate
 
         measured = find_validations(judges_of(table))
-        cards = []
+        cards, decisions = [], []
         click.echo("")
         for model in labels:
             card = make_card(table.of_model(model), validations=measured)
             folder = self.out / "cards" / model
-            verdict = gate_verdict(card, Path(self.suite.gate)) if self.suite.gate else None
+            verdict = None
+            if self.rules is not None and self.suite.gate is not None:
+                decisions.append(gate(card, self.rules))
+                verdict = verdict_of(decisions[-1], Path(self.suite.gate).name)
             write_card(card, folder, verdict=verdict)
             print_summary(card, folder, measured, verdict)
             cards.append(card)
-        return cards
+        return cards, decisions
 
     def _write_comparison(self, table: "Table") -> None:
         from rim_eval.comparison import compare
@@ -268,14 +276,13 @@ class _Run:
         click.echo(f"\n{comparison.finding.sentence}")
         write_comparison(comparison, self.out)
 
-    def _decide(self, cards: "Sequence[Card]") -> int:
-        """Hold the cards against the gate; its exit code."""
-        from rim_eval.release_gate import EXIT_CODES, gate
+    def _decide(self, cards: "Sequence[Card]", decisions: "Sequence[Decision]") -> int:
+        """Write and print the gate's decisions; its exit code, 0 without a gate."""
+        from rim_eval.release_gate import EXIT_CODES
         from rim_eval.release_gate.reports import decisions_json
 
         if self.rules is None:
             return 0
-        decisions = [gate(card, self.rules) for card in cards]
         write_whole({self.out / "gate.json": decisions_json(decisions)})
         explained = (
             f"{self.out}/gate.json; each limit explained: rim-eval gate {self.out}/cards/*/card.json "
