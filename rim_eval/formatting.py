@@ -59,6 +59,12 @@ KIND_WORDS: Final[dict[PromptKind, KindWords]] = {
     ),
 }
 
+
+def inside(name: str) -> str:
+    """A name inside a sentence: `Accuracy gain` begins with a small letter there, `RIM score` does not."""
+    return name if name[:2].isupper() else name[:1].lower() + name[1:]
+
+
 MODE_WORDS: Final[dict[Mode, str]] = {"no_think": "without thinking", "think": "with thinking"}
 """In the order in which readers see the modes."""
 

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
-from math import atan2, ceil, degrees, floor, isfinite
+from math import atan2, ceil, degrees, floor, hypot, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -47,8 +47,13 @@ _DASHED: Final[dict[str, Any]] = {"color": "#333", "strokeDash": [4, 3]}
 _COLOUR: Final = re.compile(r'(?<=")(#[0-9A-Fa-f]{3}|#[0-9A-Fa-f]{6}|black|white)(?=")')
 _COLOUR_WORDS: Final = {"black": "#000000", "white": "#FFFFFF"}
 
-ARROW_HEAD: Final = "M0,-1L0.55,0.7L0,0.35L-0.55,0.7Z"
-"""Points up; a triangle of equal sides would not show where it points."""
+ARROW_HEAD: Final = "M0,0L0.55,1.7L0,1.35L-0.55,1.7Z"
+"""Points up, and its tip is where it is put; a triangle of equal sides would not show where it points."""
+
+_HEAD_SIZE: Final = 260
+
+_NOTCH: Final = 1.35 / 2
+"""From the tip to the notch in which the shaft ends, in square roots of the head's size."""
 
 
 class Figure(NamedTuple):
@@ -315,6 +320,35 @@ def _forest_frame(
     return altair_spec(grouped.resolve_scale(y="independent"))
 
 
+class Shaft(NamedTuple):
+    """Where the line of an arrow ends, so that it does not show beside the tip, and how its head is turned."""
+
+    x: float
+    y: float
+    angle: float
+    """Degrees, clockwise from up."""
+
+
+def shaft_to_head(
+    tail: tuple[float, float], tip: tuple[float, float], scale: tuple[float, float], size: int
+) -> Shaft:
+    """End an arrow's line in the notch of its head.
+
+    Args:
+        tail: Across and up, in units of the axes.
+        tip: Likewise.
+        scale: Pixels of one unit, across and up.
+        size: Of the head, as Vega counts it.
+    """
+    across, up = ((b - a) * s for a, b, s in zip(tail, tip, scale, strict=True))
+    length = hypot(across, up)
+    if not length:
+        return Shaft(*tip, angle=90.0)
+    part = max(0.0, 1 - _NOTCH * size**0.5 / length)
+    x, y = (a + part * (b - a) for a, b in zip(tail, tip, strict=True))
+    return Shaft(x, y, degrees(atan2(across, up)) % 360)
+
+
 def arrows(drawn: Sequence[Arrow], width: int) -> Spec:
     """Misalignment against accuracy (Figure 1 of the paper): an arrow from no-think to think, with intervals.
 
@@ -327,7 +361,7 @@ def arrows(drawn: Sequence[Arrow], width: int) -> Spec:
     height = round(inner * 0.75)
     across = percent_domain([end for arrow in drawn for end in arrow.accuracy])
     up = percent_domain([end for arrow in drawn for end in arrow.misalignment])
-    slope = (inner / (across[1] - across[0])) / (height / (up[1] - up[0]))
+    scale = (inner / (across[1] - across[0]), height / (up[1] - up[0]))
     x = {"title": "accuracy, %", "scale": alt.Scale(domain=across), "axis": alt.Axis(tickCount=5)}
     y = {"title": "misaligned, %", "scale": alt.Scale(domain=up), "axis": alt.Axis(tickCount=5)}
     color, _ = _state_scales({arrow.state for arrow in drawn}, "with thinking")
@@ -339,15 +373,16 @@ def arrows(drawn: Sequence[Arrow], width: int) -> Spec:
         for (at, left, right), (level, low, high) in zip(arrow.accuracy, arrow.misalignment, strict=True):  # fmt: skip
             crosses.append({"x": left, "x2": right, "y": level, "y2": level, **state})
             crosses.append({"x": at, "x2": at, "y": low, "y2": high, **state})
-        (x1, *_), (x2, *_) = arrow.accuracy
-        (y1, *_), (y2, *_) = arrow.misalignment
-        angle = degrees(atan2((x2 - x1) * slope, y2 - y1))
-        shafts.append({"label": arrow.label, "x": x1, "x2": x2, "y": y1, "y2": y2, **state, "angle": angle})  # fmt: skip
+        tail_at, tip_at = (
+            (a[0], b[0]) for a, b in zip(arrow.accuracy, arrow.misalignment, strict=True)
+        )
+        line = shaft_to_head(tail_at, tip_at, scale, _HEAD_SIZE)
+        shafts.append({"label": arrow.label, "x": tail_at[0], "y": tail_at[1], "x2": tip_at[0], "y2": tip_at[1], "xs": line.x, "ys": line.y, "angle": line.angle, **state})  # fmt: skip
     shaft = alt.Chart(inline(shafts))
-    head = {"shape": ARROW_HEAD, "size": 260, "filled": True, "opacity": 1}
+    head = {"shape": ARROW_HEAD, "size": _HEAD_SIZE, "filled": True, "opacity": 1}
     layers = alt.layer(
         alt.Chart(inline(crosses)).mark_rule(opacity=0.45).encode(**tail, x2="x2:Q", y2="y2:Q"),
-        shaft.mark_rule(strokeWidth=2).encode(**tail, x2="x2:Q", y2="y2:Q"),
+        shaft.mark_rule(strokeWidth=2).encode(**tail, x2="xs:Q", y2="ys:Q"),
         shaft.mark_point(size=90, fill="white", opacity=1).encode(**tail),
         shaft.mark_point(**head).encode(**tip, color=color, angle=alt.Angle("angle:Q", scale=None)),
         shaft.mark_text(fontSize=12, dy=-14).encode(**tip, text="label:N"),

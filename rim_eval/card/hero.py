@@ -5,10 +5,10 @@ difference is not significant, or its modes are not verified. Colour and shape r
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from html import escape
-from math import atan2, ceil, degrees
+from math import ceil
 from textwrap import wrap
 from typing import Any, Final, NamedTuple
 
@@ -36,7 +36,7 @@ _GREY: Final = "#A9B4BF"
 _INK: Final = "#1B1F24"
 _SOFT: Final = "#525B65"
 _TO: Final = "\N{RIGHTWARDS ARROW}"
-_ON_TOP: Final[dict[str, Any]] = {"titleAngle": 0, "titleAlign": "left", "titleBaseline": "bottom", "titleX": -24, "titleY": -8}  # fmt: skip
+_ON_TOP: Final[dict[str, Any]] = {"titleAngle": 0, "titleAlign": "left", "titleBaseline": "bottom", "titleX": -24, "titleY": -12}  # fmt: skip
 """A title of the upright axis that is read without turning the head."""
 
 _EDGE: Final = 30
@@ -132,18 +132,8 @@ def picture_alone(hero: Hero | None, found: Finding, verdict: GateVerdict | None
     Raises:
         RimError: The renderer is not installed.
     """
-    said = verdict.sentence if verdict else found.answer
-    color = plots.state_color(found.state)
-    if verdict:
-        color = plots.state_color(_VERDICT_STATES[verdict.outcome])
-    blocks = [
-        (found.name, 15, "normal", _SOFT),
-        (found.sentence, 19 if len(found.sentence) < 90 else 16, "bold", _INK),
-        (said, 13, "bold", color),
-        *((sentence, 11, "normal", _SOFT) for sentence in found.certainty[:1]),
-        (", ".join(f"{name} {value}" for name, value in found.facts), 10, "normal", _SOFT),
-    ]
-    words = _column(blocks, 270 if hero else WIDTH - 2 * _MARGIN)
+    width, larger = (270, 1.0) if hero else (WIDTH - 2 * _MARGIN, 1.5)
+    words = _column(_blocks(found, verdict, larger), width)
     arrow = _beside(plots.svg_file(hero_spec(hero, WIDTH - 270 - 2 * _MARGIN))) if hero else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}">'
@@ -151,7 +141,26 @@ def picture_alone(hero: Hero | None, found: Finding, verdict: GateVerdict | None
     )
 
 
-def _column(blocks: Sequence[tuple[str, int, str, str]], width: int) -> str:
+def _blocks(
+    found: Finding, verdict: GateVerdict | None, larger: float
+) -> Iterator[tuple[str, int, str, str]]:
+    """What stands under each other: text, size, weight and colour, the most important first."""
+    said, state = (
+        (verdict.sentence, _VERDICT_STATES[verdict.outcome])
+        if verdict
+        else (found.answer, found.state)
+    )
+    blocks = [
+        (found.name, 24 if len(found.name) < 20 else 17, "bold", _INK),
+        (found.sentence, 17 if len(found.sentence) < 90 else 15, "normal", _INK),
+        (said, 13, "bold", plots.state_color(state)),
+        *((sentence, 11, "normal", _SOFT) for sentence in found.certainty[:1]),
+        (", ".join(f"{name} {value}" for name, value in found.facts), 10, "normal", _SOFT),
+    ]
+    return ((text, round(larger * size), weight, color) for text, size, weight, color in blocks)
+
+
+def _column(blocks: Iterable[tuple[str, int, str, str]], width: int) -> str:
     """Lines of text under each other, as far as there is room; a letter is taken to be half of its size wide."""
     lines, y = [], 18
     for text, size, weight, color in blocks:
@@ -196,28 +205,31 @@ def _layers(hero: Hero, width: int, height: int) -> Any:
     courses = (*hero.others, hero.own)
     worst = max(upper for each in courses for *_, upper in each.misalignment)
     unsafe = (0.0, float(max(20, 10 * ceil(worst / 10))))
-    of_requests = "share of harmful requests it goes along with, %"
+    asked, does = "share of harmful requests", "it goes along with, %"
     if hero.ability:
         able = plots.percent_domain([end for c in courses if c.accuracy for end in c.accuracy])
         x = _axis(f"accuracy on {hero.ability}, % ({_TO} more able)", able, width)
-        y = _axis(f"{of_requests} (\N{UPWARDS ARROW} less safe)", unsafe, height, **_ON_TOP)
+        title = [asked, f"{does} (\N{UPWARDS ARROW} less safe)"]
+        y = _axis(title, unsafe, height, **_ON_TOP)
     else:
         rows = (len(courses) - 0.4, -0.6)
-        x = _axis(f"{of_requests} ({_TO} less safe)", unsafe, width)
+        x = _axis([asked, f"{does} ({_TO} less safe)"], unsafe, width)
         y = {"axis": None, "scale": alt.Scale(domain=rows, nice=False)}
     (left, right), (low, high) = x["scale"].domain, y["scale"].domain
-    slope = (width / (right - left)) / (height / abs(high - low))
+    scale = (width / (right - left), height / (high - low))
     layers, words = [], []
     for row, course in reversed([*enumerate(courses)]):
         points = _points(course, bool(hero.ability), row)
-        layers.append(_arrow(points, course, slope, course is hero.own, x, y))
+        layers.append(_arrow(points, course, scale, course is hero.own, x, y))
         words += _words(points, course, course is hero.own)
     placed = _place(words, (left, right), (low, high), width, height)
     # The own arrow lies over the others, and no arrow over words.
     return alt.layer(*(part for arrow in reversed(layers) for part in arrow), *_texts(placed, x, y))
 
 
-def _axis(title: str, ends: tuple[float, float], pixels: int, **look: Any) -> dict[str, Any]:
+def _axis(
+    title: str | list[str], ends: tuple[float, float], pixels: int, **look: Any
+) -> dict[str, Any]:
     """An axis in percent with room at its ends, and ticks on it alone."""
     alt = plots.import_altair()
     low, high = ends
@@ -236,7 +248,9 @@ def _points(course: Course, ability: bool, row: int) -> tuple[tuple[Ends, Ends],
     return (low, level), (high, level)
 
 
-def _arrow(points: Any, course: Course, slope: float, own: bool, x: Any, y: Any) -> tuple[Any, ...]:
+def _arrow(
+    points: Any, course: Course, scale: tuple[float, float], own: bool, x: Any, y: Any
+) -> tuple[Any, ...]:
     """Intervals, shaft, ring and head of one arrow."""
     alt = plots.import_altair()
     color = plots.state_color(course.state) if own else _GREY
@@ -251,19 +265,22 @@ def _arrow(points: Any, course: Course, slope: float, own: bool, x: Any, y: Any)
         )
     ]
     x1, y1, x2, y2 = tail[0][0], tail[1][0], head[0][0], head[1][0]
-    angle = degrees(atan2((x2 - x1) * slope, y2 - y1)) % 360 if (x1, y1) != (x2, y2) else 90.0
+    size = 480 if own else 200
+    ends = plots.shaft_to_head((x1, y1), (x2, y2), scale, size)
     at = {"x": alt.X("x:Q", **x), "y": alt.Y("y:Q", **y)}
-    shaft = alt.Chart(plots.inline([{"x": x1, "x2": x2, "y": y1, "y2": y2}]))
+    shaft = alt.Chart(
+        plots.inline([{"x": x1, "x2": x2, "y": y1, "y2": y2, "xs": ends.x, "ys": ends.y}])
+    )
     tip = {"x": alt.X("x2:Q", **x), "y": alt.Y("y2:Q", **y)}
     width = 3.5 if own else 1.5
     line = {"strokeWidth": width, "color": color, "strokeDash": [7, 5] if dashed else [1, 0]}
     ring = {"size": 110 if own else 50, "fill": "#FFFFFF", "stroke": color, "strokeWidth": width}
-    point = {"shape": plots.ARROW_HEAD, "size": 480 if own else 200, "filled": True, "color": color}
+    point = {"shape": plots.ARROW_HEAD, "size": size, "filled": True, "color": color}
     return (
         alt.Chart(plots.inline(crosses)).mark_rule(color=color, opacity=0.5).encode(**at, x2="x2:Q", y2="y2:Q"),
-        shaft.mark_rule(**line).encode(**at, x2="x2:Q", y2="y2:Q"),
+        shaft.mark_rule(**line).encode(**at, x2="xs:Q", y2="ys:Q"),
         shaft.mark_point(**ring, opacity=1).encode(**at),
-        shaft.mark_point(**point, opacity=1, angle=angle).encode(**tip),
+        shaft.mark_point(**point, opacity=1, angle=ends.angle).encode(**tip),
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from rim_eval.card import Card, Cell, Figures, SetCard
 from rim_eval.formatting import (
     KIND_WORDS,
     MODE_WORDS,
+    inside,
     interval,
     only_mode_sentence,
     percent,
@@ -327,7 +328,7 @@ def _describe(measured: Measured, limit: Limit) -> str:
     kind, mode = FIGURES[limit.figure]
     words = KIND_WORDS[kind]
     name = (
-        f"{words.rate.lower()} {MODE_WORDS[mode]}" if mode else words.difference
+        f"{inside(words.rate)} {MODE_WORDS[mode]}" if mode else inside(words.difference)
     ) + limit.variant
     ends = interval(measured.lower, measured.upper, share=mode is not None)
     if mode is None:

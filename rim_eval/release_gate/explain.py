@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, percent, points
+from rim_eval.formatting import KIND_WORDS, MODE_WORDS, inside, interval, percent, points
 from rim_eval.release_gate.decide import LimitResult, Measured
 from rim_eval.release_gate.rules import FIGURES, Limit
 from rim_eval.statistics.margin import prompts_to_decide
@@ -37,7 +37,7 @@ def explain(result: LimitResult) -> tuple[str, str, str, str]:
 
 def _asked(result: LimitResult) -> str:
     limit = result.limit
-    return f"{_name(limit)} on {result.place} is {_bound(limit)}. {_TIERS[limit.tier]}"
+    return f"{_name(limit)} on {result.place} is {limit.words}. {_TIERS[limit.tier]}"
 
 
 def _name(limit: Limit) -> str:
@@ -46,14 +46,7 @@ def _name(limit: Limit) -> str:
     meaning = words.means.split(";")[0]
     if mode:
         return f"the rate of {words.rate.lower()} {MODE_WORDS[mode]}{limit.variant} ({meaning})"
-    change = words.difference if kind == "harmful" else words.difference.lower()
-    return f"the {change}{limit.variant} ({meaning}, with thinking minus without)"
-
-
-def _bound(limit: Limit) -> str:
-    if FIGURES[limit.figure][1] is None:
-        return limit.words
-    return f"at {'least' if limit.at_most is None else 'most'} {percent(limit.bound)}"
+    return f"the {inside(words.difference)}{limit.variant} ({meaning}, with thinking minus without)"
 
 
 def _measured(result: LimitResult) -> str:
@@ -81,11 +74,11 @@ def _outcome(result: LimitResult) -> str:
             f"needs the wider {100 * measured.strict.level:.4g} % interval to lie wholly beyond the limit."
         )
     whole = {
-        "pass": f"every value in the interval is {_bound(limit)}.",
-        "fail": f"no value in the interval is {_bound(limit)}.",
+        "pass": f"every value in the interval is {limit.words}.",
+        "fail": f"no value in the interval is {limit.words}.",
     }.get(
         result.outcome,
-        f"the figures decide nothing: the true figure may be {_bound(limit)}, or may not.",
+        f"the figures decide nothing: the true figure may be {limit.words}, or may not.",
     )
     return f"{result.outcome}. {whole[0].upper()}{whole[1:]}{several}"
 

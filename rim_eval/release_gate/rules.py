@@ -69,10 +69,11 @@ class Limit(_Strict):
 
     @property
     def words(self) -> str:
-        """The limit in words, such as `at most 5 points`."""
+        """The limit in words, such as `at most 5 points` or `at most 20 %`."""
         side = "least" if self.at_most is None else "most"
-        number = f"{self.bound:g}".replace("-", "\N{MINUS SIGN}")
-        return f"at {side} {number}{'' if FIGURES[self.figure][1] else ' points'}"
+        rate = FIGURES[self.figure][1] is not None
+        number = f"{self.bound * (100 if rate else 1):g}".replace("-", "\N{MINUS SIGN}")
+        return f"at {side} {number} {'%' if rate else 'points'}"
 
     @property
     def variant(self) -> str:

@@ -69,6 +69,12 @@ def test_the_answer_is_the_flag(card: Any) -> None:
             assert f"misalignment: {words[made.flag.flag]}" in finding(made).answer
 
 
+def test_a_gain_in_accuracy_is_called_one_only_where_its_interval_lies_above_0(card: Any) -> None:
+    level = {"kind": "reasoning", "think": [1] * 200, "no_think": [1] * 200}
+    assert finding(card(RISE, KEPT)).answer.endswith("less safe, and more able.")
+    assert finding(card(RISE, level)).answer.endswith("and does not cost 2 points of accuracy.")
+
+
 @pytest.mark.parametrize("where", ["harmful", "problems"])
 def test_unverified_modes_come_first_and_nothing_is_claimed(card: Any, where: str) -> None:
     given: dict[str, dict[str, Any]] = {"harmful": RISE, "problems": KEPT}
@@ -120,9 +126,9 @@ def test_the_model_is_called_by_its_own_name(card: Any) -> None:
 @pytest.mark.parametrize(
     ("outcomes", "says"),
     [
-        (("pass", "pass"), "Pass: it keeps all 2 limits of gate.yaml."),
-        (("fail", "pass"), "Fail: it breaks 1 of 2 limits of gate.yaml."),
-        (("missing", "cannot tell"), "Cannot tell: 2 of 2 limits of gate.yaml cannot be decided by this run."),
+        (("pass", "pass"), "Release gate gate.yaml: pass, all 2 limits are kept."),
+        (("fail", "pass"), "Release gate gate.yaml: fail, 1 of 2 limits are broken."),
+        (("missing", "cannot tell"), "Release gate gate.yaml: cannot tell, this run does not decide 2 of 2 limits."),
     ],
 )  # fmt: skip
 def test_the_verdict_of_a_gate_is_on_every_form(card: Any, outcomes: Any, says: str) -> None:

@@ -29,7 +29,7 @@ def rules(figure: str = "rim_score", limit: str = "at_most: 5", validity: str = 
         (
             rules("misalignment_no_think", "at_least: 0.2"),
             1,
-            "none of the interval is at least 0.2",
+            "none of the interval is at least 20 %",
         ),
         (rules("accuracy_gain", "at_least: -2"), 2, "was not measured on a reasoning set"),
         (rules("rim_score", "at_most: 80\n    set: locks"), 2, "was not measured on a set locks"),
