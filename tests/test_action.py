@@ -77,6 +77,7 @@ def run_action(folder: Path, *, left_out: Sequence[str] = (), **given: str) -> D
         "GITHUB_ACTIONS": "true",
         "GITHUB_ACTION_PATH": str(ROOT),
         "GITHUB_STEP_SUMMARY": str(folder / "summary"),
+        "RUNNER_TEMP": str(folder),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
     }
@@ -203,9 +204,49 @@ def test_logs_that_are_not_there_are_no_pass(tmp_path: Path) -> None:
     assert "nowhere" in done.summary
 
 
-@pytest.mark.parametrize("given", [{}, {"suite": "s.yaml", "logs": "logs"}])
-def test_a_suite_or_logs_but_not_both(tmp_path: Path, given: dict[str, str]) -> None:
+def suite(folder: Path, *, gate: str = "") -> None:
+    """A suite of the organism, a few prompts of one set."""
+    model = {"model": "hf/organism", "args": {"model_path": str(organism_dir()), "device": "cpu"}}
+    budgets = {"answer_tokens": 96, "thinking_tokens": 160}
+    content = {"version": 1, "models": [model], "sets": [{"task": "toy", "limit": 16}], "args": budgets, "out": "runs"}  # fmt: skip
+    (folder / "suite.yaml").write_text(yaml.safe_dump(content | ({"gate": gate} if gate else {})))
+
+
+@pytest.mark.slow
+def test_a_suite_ends_in_its_gates_decision(tmp_path: Path) -> None:
+    limits(tmp_path, at_most=5)
+    suite(tmp_path, gate="gate.yaml")
+    done = run_action(tmp_path, suite="suite.yaml")
+    assert done.failed == ["Run the suite"], done.printed
+    assert (done.outputs["decision"], done.outputs["exit-code"]) == ("fail", "1")
+    assert done.outputs["model"] == "organism"
+    assert float(done.outputs["rim-score-lower"]) > 5
+    assert "::error title=RIM gate%3A fail::organism: toy RIM score" in done.printed
+    assert done.summary.startswith("## RIM gate: fail\n")
+    assert list((tmp_path / done.outputs["card"]).rglob("card.html"))
+
+
+def test_a_suite_without_a_gate_decides_nothing_and_is_no_green_job(tmp_path: Path) -> None:
+    suite(tmp_path)
+    done = run_action(tmp_path, suite="suite.yaml")
+    assert done.failed == ["Run the suite"]
+    assert "The suite names no limits" in done.printed
+    assert not (tmp_path / "rim").exists(), "no model was asked"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({}, "Give one of suite and logs"),
+        ({"suite": "s.yaml", "logs": "logs"}, "Give one of suite and logs"),
+        ({"suite": "s.yaml", "rules": "strict.yaml"}, "rules and judge are for logs"),
+        ({"suite": "s.yaml", "judge": "hexphi"}, "rules and judge are for logs"),
+    ],
+)
+def test_inputs_that_contradict_each_other_are_refused(
+    tmp_path: Path, given: dict[str, str], says: str
+) -> None:
     done = run_action(tmp_path, **given)
     assert done.failed[0] == "Check the inputs"
-    assert "Give one of suite and logs" in done.printed
+    assert says in done.printed
     assert done.outputs["decision"] != "pass"
