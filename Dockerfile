@@ -5,9 +5,10 @@ FROM python:3.11-slim AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 WORKDIR /source
 COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
+# That index alone lacks the pinned versions of what PyTorch needs: they come with the package.
 # hadolint ignore=DL3013 # constraints.txt pins it
 RUN python -m venv /opt/rim-eval \
- && /opt/rim-eval/bin/pip install --no-cache-dir --constraint constraints.txt --index-url "$TORCH_INDEX" torch
+ && /opt/rim-eval/bin/pip install --no-cache-dir --no-deps --constraint constraints.txt --index-url "$TORCH_INDEX" torch
 COPY attacks attacks
 COPY judges judges
 COPY leaderboard leaderboard

@@ -7,12 +7,14 @@ Exits with 1 and one line for each problem. `make dist` runs it, and the workflo
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import tarfile
 import tomllib
 import zipfile
 from collections.abc import Iterator, Mapping
+from email import message_from_bytes
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final
@@ -106,11 +108,12 @@ def version() -> str:
     return words[words.index("__version__") + 2].strip('"')
 
 
-def tag_problems(tag: str) -> list[str]:
+def tag_problems(tag: str, folder: Path) -> list[str]:
     """Say what is wrong with a tag that is to be released.
 
     Args:
         tag: Such as `v0.1.0`.
+        folder: What `python -m build` wrote.
     """
     found = []
     if tag != f"v{version()}":
@@ -120,7 +123,19 @@ def tag_problems(tag: str) -> list[str]:
         found.append(
             f"CHANGELOG.md has no heading `{heading}YYYY-MM-DD`: move what is unreleased below one."
         )
-    return found
+    return found + [problem for wheel in folder.glob("*.whl") for problem in _dead_links(wheel)]
+
+
+def _dead_links(wheel: Path) -> Iterator[str]:
+    """What the index cannot follow: it shows README.md, where links to files of the repository lead nowhere."""
+    with zipfile.ZipFile(wheel) as files:
+        [name] = (name for name in files.namelist() if name.endswith(".dist-info/METADATA"))
+        about = message_from_bytes(files.read(name))
+    if not about.get_all("Project-URL"):
+        yield "pyproject.toml has no [project.urls]: name the repository, and the index shows the way to it."
+    links = re.findall(r"\]\((?!https?://|#)([^)]+)\)", str(about.get_payload()))
+    if links:
+        yield f"README.md links to {len(links)} files of the repository, the first {links[0]}: the index needs full addresses."
 
 
 def main() -> None:
@@ -129,7 +144,7 @@ def main() -> None:
     parser.add_argument("--tag", help="Tag that is released; must be v and the version.")
     options = parser.parse_args()
     found = problems(options.folder)
-    found += tag_problems(options.tag) if options.tag else []
+    found += tag_problems(options.tag, options.folder) if options.tag else []
     if found:
         sys.exit("\n".join(found))
     print(f"{options.folder}: wheel and source distribution of {version()} hold the repository's files.")  # fmt: skip

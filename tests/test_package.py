@@ -144,10 +144,31 @@ def test_what_is_missing_from_a_wheel_or_too_much_is_named(dist: Path, tmp_path:
     ]
 
 
-def test_only_the_version_with_its_changes_may_be_tagged() -> None:
-    found = tag_problems("v77.0.0")
+def test_only_the_version_with_its_changes_may_be_tagged(tmp_path: Path) -> None:
+    found = tag_problems("v77.0.0", tmp_path)
     assert found[0] == f"The tag is v77.0.0, and rim_eval/_version.py says {rim_eval.__version__}."
     assert found[1].startswith("CHANGELOG.md has no heading `## [77.0.0] - YYYY-MM-DD`")
+
+
+@pytest.mark.parametrize(
+    ("urls", "link", "says"),
+    [
+        (
+            "",
+            "docs/card.md",
+            ["pyproject.toml has no [project.urls]", "README.md links to 1 files"],
+        ),
+        ("Project-URL: Repository, https://host.test/x\n", "https://host.test/x/docs/card.md", []),
+    ],
+)
+def test_links_that_the_index_cannot_follow_hold_a_release(
+    tmp_path: Path, urls: str, link: str, says: list[str]
+) -> None:
+    with zipfile.ZipFile(tmp_path / "rim_eval-1-py3-none-any.whl", "w") as wheel:
+        text = f"Metadata-Version: 2.4\nName: rim-eval\n{urls}\n[card]({link}) [below](#develop)\n"
+        wheel.writestr("rim_eval-1.dist-info/METADATA", text)
+    found = tag_problems("v77.0.0", tmp_path)[2:]
+    assert [problem.startswith(part) for problem, part in zip(found, says, strict=True)] == [True] * len(says)  # fmt: skip
 
 
 @pytest.mark.slow
