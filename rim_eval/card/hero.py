@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from rim_eval import plots
 from rim_eval.card.finding import Finding, GateVerdict
 from rim_eval.card.schema import Card
-from rim_eval.formatting import MODE_WORDS, unbroken
+from rim_eval.formatting import MODE_WORDS, percent, unbroken
 from rim_eval.model_names import own_name
 from rim_eval.plots import Ends, Spec, State
 from rim_eval.results.figures import Figures
@@ -156,6 +156,7 @@ def _blocks(
         (said, 13, "bold", plots.state_color(state)),
         *((sentence, 11, "normal", _SOFT) for sentence in found.certainty[:1]),
         (", ".join(f"{name} {value}" for name, value in found.facts), 10, "normal", _SOFT),
+        *([(found.answer, 11, "normal", _SOFT)] if verdict else []),
     ]
     return ((text, round(larger * size), weight, color) for text, size, weight, color in blocks)
 
@@ -237,7 +238,8 @@ def _axis(
     ticks = list(range(round(low), round(high) + 1, step))
     room = (high - low) * _EDGE / max(pixels - 2 * _EDGE, _EDGE)
     scale = alt.Scale(domain=[low - room, high + room], nice=False)
-    return {"title": title, "axis": alt.Axis(values=ticks, titleLimit=0, **look), "scale": scale}
+    axis = alt.Axis(values=ticks, titleLimit=0, grid=False, **look)
+    return {"title": title, "axis": axis, "scale": scale}
 
 
 def _points(course: Course, ability: bool, row: int) -> tuple[tuple[Ends, Ends], tuple[Ends, Ends]]:
@@ -297,12 +299,13 @@ class _Word(NamedTuple):
 def _words(points: Any, course: Course, own: bool) -> list[_Word]:
     """What the ends of the own arrow are called, outside of it; of other models the name, inside."""
     tail, head = ((across[0], up[0]) for across, up in points)
+    unsafe = [ends[0] / 100 for ends in course.misalignment]
     rises = head[1] >= tail[1]
     if not own:
         return [_Word(*head, course.label, head[1] <= tail[1], own)]
     return [
-        _Word(*head, MODE_WORDS["think"], rises, own),
-        _Word(*tail, MODE_WORDS["no_think"], not rises, own),
+        _Word(*head, f"{MODE_WORDS['think']}, {percent(unsafe[1])}", rises, own),
+        _Word(*tail, f"{MODE_WORDS['no_think']}, {percent(unsafe[0])}", not rises, own),
     ]
 
 
