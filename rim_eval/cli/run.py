@@ -16,6 +16,7 @@ from rim_eval.cli.series import ModelLines, refuse_missing
 from rim_eval.cli.task_names import arguments_of, is_shipped, shipped_tasks, task_name, unknown_task
 from rim_eval.errors import RimError, failure_text
 from rim_eval.files import write_whole
+from rim_eval.formatting import counted
 from rim_eval.progress import Progress
 
 if TYPE_CHECKING:
@@ -192,7 +193,8 @@ class _Run:
         lines.end()
         if failures:
             click.echo(
-                f"\n{len(failures)} of {len(plan.models)} models are not finished:", err=True
+                f"\nNot finished, {len(failures)} of {counted(len(plan.models), 'model')}:",
+                err=True,
             )
             for failure in failures:
                 click.echo(f"  {failure.label}: {failure.reason}", err=True)
@@ -215,7 +217,7 @@ class _Run:
 
     def _say_missing(self, left: "Sequence[Work]") -> int:
         shards = list(dict.fromkeys(each.shard for each in left))
-        click.echo(f"{len(shards)} shards are not finished:", err=True)
+        click.echo(f"Not finished, {counted(len(shards), 'shard')}:", err=True)
         for each in left:
             click.echo(f"  {each.shard}: {each.model} ({', '.join(each.sets)})", err=True)
         click.echo(f"Next: {self.command} --shard {shards[0]}", err=True)

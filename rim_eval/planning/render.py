@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from rim_eval.formatting import points
+from rim_eval.formatting import counted, points
 from rim_eval.planning.schema import Plan, Range, TaskPlan
 from rim_eval.progress import duration
 
@@ -50,7 +50,7 @@ def print_plan(plan: Plan, console: "Console") -> None:
 
 def _headline(task: TaskPlan) -> str:
     """Size and precision of a task."""
-    text = f"{task.task}: {task.prompts:,} prompts{'' if task.counted else ' (declared)'}"
+    text = f"{task.task}: {counted(task.prompts, 'prompt')}{'' if task.counted else ' (declared)'}"
     text += f", asked {task.epochs} times in each arm" if task.epochs > 1 else ""
     if task.detectable is None:
         return text
