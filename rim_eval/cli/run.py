@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _UNDECIDED: Final = 2
 """Exit code of whatever decides nothing, as the gate's: 1 is a gate that fails, and nothing else."""
 
+_SHOWN: Final = 4
+"""Shards that a line names."""
+
 Plans = Mapping["ShardPlace | None", "RunPlan"]
 """What is run in each shard, or under None as a whole."""
 
@@ -101,9 +104,14 @@ class _Run:
         return cls(path, suite, out or Path(suite.out), rules, progress)
 
     def plans(self, places: "Sequence[ShardPlace]") -> Plans:
-        """What is run in each of some shards."""
+        """What is run in each of some shards.
+
+        Raises:
+            RimError: A set cannot be run in shards.
+        """
         from rim_eval.observations.shards import Shard
 
+        _refuse_undividable(self.plan)
         counts = {each.label: _count_prompts(each.task, each.args) for each in self.plan.sets}
 
         def shard_of(label: str, limit: int | None, place: "ShardPlace") -> "Shard":
@@ -137,7 +145,6 @@ class _Run:
             raise RimError(
                 f"{self.out} holds {whole}: go on with that, or give the suite another folder (--out)."
             )
-        _refuse_stopping(self.plan)
         plans = self.plans([place])
         open_suite(self.out, self.plan)
         folder = shard_folder(self.out, place)
@@ -293,23 +300,51 @@ class _Run:
         return EXIT_CODES[report(decisions, cards, [explained])]
 
     def describe(self, target: str | None, shards: int) -> int:
-        """Say what would run, and write the file of a cluster; the exit code."""
-        from rim_eval.suite import unfinished
-        from rim_eval.suite.clusters import cluster_file
+        """Say what would run, and write the files of a cluster; the exit code."""
+        from rim_eval.suite import refuse_other
 
-        left = {each.model: each.sets for each in unfinished(self.out, {None: self.plan})}
+        refuse_other(self.out, self.plan)
+        if target not in (None, "flow"):
+            _refuse_undividable(self.plan)
+        left = self._left()
         for number, group in enumerate(self.plan.groups(), 1):
             click.echo(f"process {number}: {', '.join(each.model for each in group)}")
             for model in group:
                 for each in self.plan.sets:
-                    state = "to do" if each.label in left.get(model.label, ()) else "finished"
+                    state = left.get((model.label, each.label), "finished")
                     click.echo(f"  {model.label}  {each.label}: {_words(each)}  ({state})")
         click.echo(f"out: {self.out}   gate: {self.suite.gate or 'none'}   nothing was asked")
         if target:
-            file, text = cluster_file(target, self.plan, self.path, self.out, shards)
-            write_whole({self.out / file: text})
-            click.echo(f"written: {self.out / file}")
+            self._write_cluster_files(target, shards)
         return 0
+
+    def _left(self) -> Mapping[tuple[str, str], str]:
+        """What is left to do of each model and set, whether the folder holds a run of the whole or shards."""
+        from rim_eval.observations.shards import ShardPlace
+        from rim_eval.suite import division, unfinished
+
+        count = division(self.out)
+        places = [ShardPlace(index=n, count=count) for n in range(1, (count or 0) + 1)]
+        left: dict[tuple[str, str], list[ShardPlace | None]] = {}
+        for work in unfinished(self.out, self.plans(places) if count else {None: self.plan}):
+            for each in work.sets:
+                left.setdefault((work.model, each), []).append(work.shard)
+        return {key: _to_do(shards, count) for key, shards in left.items()}
+
+    def _write_cluster_files(self, target: str, shards: int) -> None:
+        from rim_eval.suite.clusters import cluster_file
+
+        file, text = cluster_file(target, self.plan, self.path, self.out, shards)
+        write_whole({self.out / file: text})
+        click.echo(f"written: {self.out / file}")
+
+
+def _to_do(shards: "Sequence[ShardPlace | None]", count: int | None) -> str:
+    """`to do`, with the shards that are left where others are finished."""
+    if count is None or len(shards) == count:
+        return "to do"
+    named = ", ".join(map(str, shards[:_SHOWN])) + (", ..." if len(shards) > _SHOWN else "")
+    return f"to do: {len(shards)} of {counted(count, 'shard')}, {named}"
 
 
 def _words(each: Any) -> str:
@@ -358,26 +393,31 @@ def _resolved(suite: "Suite", file: "YamlFile") -> "Suite":
     return suite.model_copy(update={"sets": tuple(sets)})
 
 
-def _refuse_stopping(plan: "RunPlan") -> None:
+def _refuse_undividable(plan: "RunPlan") -> None:
+    """Refuse sets that cannot be run in shards.
+
+    Raises:
+        RimError: A set may stop early, or nothing tells how many prompts it has.
+    """
     for each in plan.sets:
         if each.args.get("stop"):
             raise RimError(
                 f"{each.label} has stop={each.args['stop']}: shards do not see each other's results, so a run in shards "
                 "cannot stop early. Leave `stop` out, or run the suite without --shard."
             )
+        if not is_shipped(each.task):
+            raise RimError(
+                f"{each.task} is no task of rim_eval, so nothing tells how many prompts it has before it runs: put it into "
+                "a suite that runs without --shard."
+            )
 
 
 def _count_prompts(task: str, args: Mapping[str, Any]) -> int:
-    """Prompts of a task, without a model.
+    """Prompts of a task of rim_eval, without a model.
 
     Raises:
-        RimError: It is a task of another package, or its prompts cannot be loaded.
+        RimError: Its prompts cannot be loaded.
     """
-    if not is_shipped(task):
-        raise RimError(
-            f"{task} is no task of rim_eval, so nothing tells how many prompts it has before it runs: put it into a suite "
-            "that runs without --shard."
-        )
     # Without a judge no grader is asked for; problems take none.
     judged = "judge" in (arguments_of(task) or ()) and args.get("kind") != "reasoning"
     with _quiet():
