@@ -1,8 +1,6 @@
 """`rim-eval run`: a suite in one file, to cards, a comparison and the gate's decision."""
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +11,7 @@ from rim_eval.cli.compare import write_comparison
 from rim_eval.cli.gate import report
 from rim_eval.cli.progress_option import progress_option
 from rim_eval.cli.series import ModelLines, refuse_missing
+from rim_eval.cli.suite_checks import check_sets, check_suite, quiet
 from rim_eval.cli.task_names import arguments_of, is_shipped, shipped_tasks, task_name, unknown_task
 from rim_eval.errors import RimError, failure_text
 from rim_eval.files import write_whole
@@ -77,11 +76,17 @@ class _Run:
     """One suite, from its file to its decision."""
 
     def __init__(
-        self, path: Path, suite: "Suite", out: Path, rules: "Rules | None", progress: Progress
+        self,
+        path: Path,
+        suite: "Suite",
+        file: "YamlFile",
+        out: Path,
+        rules: "Rules | None",
+        progress: Progress,
     ) -> None:
         from rim_eval.suite import plan_of
 
-        self.path, self.suite, self.out, self.rules = path, suite, out, rules
+        self.path, self.suite, self.file, self.out, self.rules = path, suite, file, out, rules
         self.progress = progress
         own = "" if out == Path(suite.out) else f" --out {out}"
         self.command = f"rim-eval run {path}{own}"
@@ -99,9 +104,10 @@ class _Run:
 
         suite, file = read_suite(path)
         suite = _resolved(suite, file)
+        check_suite(suite, file)
         rules = read_rules(Path(suite.gate)) if suite.gate else None
         refuse_missing()
-        return cls(path, suite, out or Path(suite.out), rules, progress)
+        return cls(path, suite, file, out or Path(suite.out), rules, progress)
 
     def plans(self, places: "Sequence[ShardPlace]") -> Plans:
         """What is run in each of some shards.
@@ -306,6 +312,7 @@ class _Run:
         refuse_other(self.out, self.plan)
         if target not in (None, "flow"):
             _refuse_undividable(self.plan)
+        unchecked = check_sets(self.suite, self.file)
         left = self._left()
         for number, group in enumerate(self.plan.groups(), 1):
             click.echo(f"process {number}: {', '.join(each.model for each in group)}")
@@ -314,6 +321,8 @@ class _Run:
                     state = left.get((model.label, each.label), "finished")
                     click.echo(f"  {model.label}  {each.label}: {_words(each)}  ({state})")
         click.echo(f"out: {self.out}   gate: {self.suite.gate or 'none'}   nothing was asked")
+        for what in unchecked:
+            click.echo(f"not checked: {what}")
         if target:
             self._write_cluster_files(target, shards)
         return 0
@@ -323,10 +332,12 @@ class _Run:
         from rim_eval.observations.shards import ShardPlace
         from rim_eval.suite import division, unfinished
 
+        plans: Plans = {None: self.plan}
         count = division(self.out)
-        places = [ShardPlace(index=n, count=count) for n in range(1, (count or 0) + 1)]
+        if count:
+            plans = self.plans([ShardPlace(index=n, count=count) for n in range(1, count + 1)])
         left: dict[tuple[str, str], list[ShardPlace | None]] = {}
-        for work in unfinished(self.out, self.plans(places) if count else {None: self.plan}):
+        for work in unfinished(self.out, plans):
             for each in work.sets:
                 left.setdefault((work.model, each), []).append(work.shard)
         return {key: _to_do(shards, count) for key, shards in left.items()}
@@ -420,21 +431,9 @@ def _count_prompts(task: str, args: Mapping[str, Any]) -> int:
     """
     # Without a judge no grader is asked for; problems take none.
     judged = "judge" in (arguments_of(task) or ()) and args.get("kind") != "reasoning"
-    with _quiet():
+    with quiet():
         try:
             built = shipped_tasks()[task](**{**args, **({"judge": "none"} if judged else {})})
         except Exception as error:
             raise RimError(getattr(error, "message", None) or failure_text(error)) from None
     return len(built.dataset)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep warnings back that the run itself gives."""
-    logger = logging.getLogger("rim_eval")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
