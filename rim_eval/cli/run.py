@@ -312,8 +312,8 @@ class _Run:
         refuse_other(self.out, self.plan)
         if target not in (None, "flow"):
             _refuse_undividable(self.plan)
-        unchecked = check_sets(self.suite, self.file)
         left = self._left()
+        unchecked = check_sets(self.suite, self.file)
         for number, group in enumerate(self.plan.groups(), 1):
             click.echo(f"process {number}: {', '.join(each.model for each in group)}")
             for model in group:
@@ -335,19 +335,37 @@ class _Run:
         plans: Plans = {None: self.plan}
         count = division(self.out)
         if count:
-            plans = self.plans([ShardPlace(index=n, count=count) for n in range(1, count + 1)])
+            _refuse_undividable(self.plan)
+            places = [ShardPlace(index=n, count=count) for n in range(1, count + 1)]
+            plans = self._plans_offline(places)
         left: dict[tuple[str, str], list[ShardPlace | None]] = {}
         for work in unfinished(self.out, plans):
             for each in work.sets:
                 left.setdefault((work.model, each), []).append(work.shard)
         return {key: _to_do(shards, count) for key, shards in left.items()}
 
-    def _write_cluster_files(self, target: str, shards: int) -> None:
-        from rim_eval.suite.clusters import cluster_file
+    def _plans_offline(self, places: "Sequence[ShardPlace]") -> Plans:
+        """What is run in each of some shards; where prompts are not on this machine, none of them counts as empty."""
+        from rim_eval.prompt_sets import without_network
 
-        file, text = cluster_file(target, self.plan, self.path, self.out, shards)
-        write_whole({self.out / file: text})
-        click.echo(f"written: {self.out / file}")
+        try:
+            with without_network():
+                return self.plans(places)
+        except RimError:
+            return dict.fromkeys(places, self.plan)
+
+    def _write_cluster_files(self, target: str, shards: int) -> None:
+        from rim_eval.suite.clusters import cluster_files
+
+        files = cluster_files(target, self.plan, self.path, self.out, shards)
+        write_whole({self.out / file: text for file, text in files.items()})
+        for file in files:
+            click.echo(f"written: {self.out / file}")
+        if target == "flow":
+            logs = " ".join(str(self.out / file.removesuffix(".yaml")) for file in files)
+            click.echo(
+                f"left to rim-eval: cards, comparison and gate, from what Flow ran: rim-eval card {logs}"
+            )
 
 
 def _to_do(shards: "Sequence[ShardPlace | None]", count: int | None) -> str:

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rim_eval.cli import main
+from rim_eval.errors import RimError
 from rim_eval.suite import plan_of, read_suite
 
 PAGE = (Path(__file__).parents[2] / "docs" / "suite.md").read_text()
@@ -112,6 +113,10 @@ def doors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return DOORS.replace("FOLDER", str(tmp_path))
 
 
+def _not_here(*_: object) -> int:
+    raise RimError("The prompts are not on this machine.")
+
+
 @pytest.mark.slow
 def test_a_dry_run_says_what_is_finished_in_shards_too(tmp_path: Path, doors: str) -> None:
     """Over finished shards it said `to do`."""
@@ -119,6 +124,9 @@ def test_a_dry_run_says_what_is_finished_in_shards_too(tmp_path: Path, doors: st
     assert "(to do: 1 of 2 shards, 2/2)" in run(tmp_path, doors, "--dry-run").output
     assert run(tmp_path, doors, "--shard", "2/2").exit_code == 0
     assert "(finished)" in run(tmp_path, doors, "--dry-run").output
+    with pytest.MonkeyPatch.context() as patch:  # as on a machine without the prompts
+        patch.setattr("rim_eval.cli.run._count_prompts", _not_here)
+        assert "(finished)" in run(tmp_path, doors, "--dry-run").output
     whole = ("--out", str(tmp_path / "whole"))
     assert "(to do)" in run(tmp_path, doors, "--dry-run", *whole).output
     assert run(tmp_path, doors, *whole).exit_code == 0
