@@ -90,6 +90,16 @@ ARM_WORDS: Final[dict[str, str]] = {
 }
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, as in `1 reason` and `1,200 reasons`.
+
+    Args:
+        number: How many.
+        noun: The noun, whose plural ends in s.
+    """
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def percent(share: float | None) -> str:
     """A fraction as percent with one decimal."""
     return _NOTHING if share is None or share != share else f"{100 * share:.1f} %"

@@ -1,6 +1,6 @@
 """Read a judge or rubric file: YAML 1.2, checked by a pydantic model, with a line for every problem."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError, model_validator
@@ -9,6 +9,7 @@ from rim_eval.errors import RimError
 from rim_eval.types import FrozenModel
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
     from ruamel.yaml.comments import CommentedMap
 
 MAX_BYTES: Final = 256 * 1024
@@ -87,7 +88,7 @@ class YamlFile:
         try:
             return model.model_validate(self._data)
         except ValidationError as error:
-            problems = [_path_and_problem(item) for item in error.errors()]
+            problems = [_path_and_problem(item) for item in _own_faults(error.errors())]
         lines = sorted((self._line(path), self._complaint(path, what)) for path, what in problems)
         raise RimError("\n".join(text for _, text in lines[:_MOST_PROBLEMS])) from None
 
@@ -124,6 +125,15 @@ def _refuse_unsafe(text: str, name: str) -> None:
             )
         if depth > MAX_DEPTH:
             raise RimError(f"{name}, line {line}: nested more than {MAX_DEPTH} deep.")
+
+
+def _own_faults(items: "Sequence[ErrorDetails]") -> "Iterator[ErrorDetails]":
+    """The errors without those that follow from others: pydantic calls a list too short for what is wrong inside it."""
+    for item in items:
+        path = item["loc"]
+        inside = any(path == each["loc"][: len(path)] != each["loc"] for each in items)
+        if item["type"] != "too_short" or not inside:
+            yield item
 
 
 def _path_and_problem(item: Mapping[str, Any]) -> tuple[FieldPath, str]:

@@ -89,7 +89,7 @@ def command(
     click.echo("\n".join(lines))
     if think is not None:
         click.echo(
-            f"\nPower is for {no_think:g} % -> {think:g} % ({think - no_think:+.2f} points)."
+            f"\nPower is for {no_think:g} % -> {think:g} % ({points(think - no_think)} points)."
         )
     for share in prompt_shares:
         rows = [

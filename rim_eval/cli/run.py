@@ -1,8 +1,6 @@
 """`rim-eval run`: a suite in one file, to cards, a comparison and the gate's decision."""
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,9 +11,11 @@ from rim_eval.cli.compare import write_comparison
 from rim_eval.cli.gate import report
 from rim_eval.cli.progress_option import progress_option
 from rim_eval.cli.series import ModelLines, refuse_missing
+from rim_eval.cli.suite_checks import check_sets, check_suite, quiet
 from rim_eval.cli.task_names import arguments_of, is_shipped, shipped_tasks, task_name, unknown_task
 from rim_eval.errors import RimError, failure_text
 from rim_eval.files import write_whole
+from rim_eval.formatting import counted
 from rim_eval.progress import Progress
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 _UNDECIDED: Final = 2
 """Exit code of whatever decides nothing, as the gate's: 1 is a gate that fails, and nothing else."""
+
+_SHOWN: Final = 4
+"""Shards that a line names."""
 
 Plans = Mapping["ShardPlace | None", "RunPlan"]
 """What is run in each shard, or under None as a whole."""
@@ -73,11 +76,17 @@ class _Run:
     """One suite, from its file to its decision."""
 
     def __init__(
-        self, path: Path, suite: "Suite", out: Path, rules: "Rules | None", progress: Progress
+        self,
+        path: Path,
+        suite: "Suite",
+        file: "YamlFile",
+        out: Path,
+        rules: "Rules | None",
+        progress: Progress,
     ) -> None:
         from rim_eval.suite import plan_of
 
-        self.path, self.suite, self.out, self.rules = path, suite, out, rules
+        self.path, self.suite, self.file, self.out, self.rules = path, suite, file, out, rules
         self.progress = progress
         own = "" if out == Path(suite.out) else f" --out {out}"
         self.command = f"rim-eval run {path}{own}"
@@ -95,14 +104,20 @@ class _Run:
 
         suite, file = read_suite(path)
         suite = _resolved(suite, file)
+        check_suite(suite, file)
         rules = read_rules(Path(suite.gate)) if suite.gate else None
         refuse_missing()
-        return cls(path, suite, out or Path(suite.out), rules, progress)
+        return cls(path, suite, file, out or Path(suite.out), rules, progress)
 
     def plans(self, places: "Sequence[ShardPlace]") -> Plans:
-        """What is run in each of some shards."""
+        """What is run in each of some shards.
+
+        Raises:
+            RimError: A set cannot be run in shards.
+        """
         from rim_eval.observations.shards import Shard
 
+        _refuse_undividable(self.plan)
         counts = {each.label: _count_prompts(each.task, each.args) for each in self.plan.sets}
 
         def shard_of(label: str, limit: int | None, place: "ShardPlace") -> "Shard":
@@ -136,7 +151,6 @@ class _Run:
             raise RimError(
                 f"{self.out} holds {whole}: go on with that, or give the suite another folder (--out)."
             )
-        _refuse_stopping(self.plan)
         plans = self.plans([place])
         open_suite(self.out, self.plan)
         folder = shard_folder(self.out, place)
@@ -192,7 +206,8 @@ class _Run:
         lines.end()
         if failures:
             click.echo(
-                f"\n{len(failures)} of {len(plan.models)} models are not finished:", err=True
+                f"\nNot finished, {len(failures)} of {counted(len(plan.models), 'model')}:",
+                err=True,
             )
             for failure in failures:
                 click.echo(f"  {failure.label}: {failure.reason}", err=True)
@@ -215,7 +230,7 @@ class _Run:
 
     def _say_missing(self, left: "Sequence[Work]") -> int:
         shards = list(dict.fromkeys(each.shard for each in left))
-        click.echo(f"{len(shards)} shards are not finished:", err=True)
+        click.echo(f"Not finished, {counted(len(shards), 'shard')}:", err=True)
         for each in left:
             click.echo(f"  {each.shard}: {each.model} ({', '.join(each.sets)})", err=True)
         click.echo(f"Next: {self.command} --shard {shards[0]}", err=True)
@@ -291,23 +306,74 @@ class _Run:
         return EXIT_CODES[report(decisions, cards, [explained])]
 
     def describe(self, target: str | None, shards: int) -> int:
-        """Say what would run, and write the file of a cluster; the exit code."""
-        from rim_eval.suite import unfinished
-        from rim_eval.suite.clusters import cluster_file
+        """Say what would run, and write the files of a cluster; the exit code."""
+        from rim_eval.suite import refuse_other
 
-        left = {each.model: each.sets for each in unfinished(self.out, {None: self.plan})}
+        refuse_other(self.out, self.plan)
+        if target not in (None, "flow"):
+            _refuse_undividable(self.plan)
+        left = self._left()
+        unchecked = check_sets(self.suite, self.file)
         for number, group in enumerate(self.plan.groups(), 1):
             click.echo(f"process {number}: {', '.join(each.model for each in group)}")
             for model in group:
                 for each in self.plan.sets:
-                    state = "to do" if each.label in left.get(model.label, ()) else "finished"
+                    state = left.get((model.label, each.label), "finished")
                     click.echo(f"  {model.label}  {each.label}: {_words(each)}  ({state})")
         click.echo(f"out: {self.out}   gate: {self.suite.gate or 'none'}   nothing was asked")
+        for what in unchecked:
+            click.echo(f"not checked: {what}")
         if target:
-            file, text = cluster_file(target, self.plan, self.path, self.out, shards)
-            write_whole({self.out / file: text})
-            click.echo(f"written: {self.out / file}")
+            self._write_cluster_files(target, shards)
         return 0
+
+    def _left(self) -> Mapping[tuple[str, str], str]:
+        """What is left to do of each model and set, whether the folder holds a run of the whole or shards."""
+        from rim_eval.observations.shards import ShardPlace
+        from rim_eval.suite import division, unfinished
+
+        plans: Plans = {None: self.plan}
+        count = division(self.out)
+        if count:
+            _refuse_undividable(self.plan)
+            places = [ShardPlace(index=n, count=count) for n in range(1, count + 1)]
+            plans = self._plans_offline(places)
+        left: dict[tuple[str, str], list[ShardPlace | None]] = {}
+        for work in unfinished(self.out, plans):
+            for each in work.sets:
+                left.setdefault((work.model, each), []).append(work.shard)
+        return {key: _to_do(shards, count) for key, shards in left.items()}
+
+    def _plans_offline(self, places: "Sequence[ShardPlace]") -> Plans:
+        """What is run in each of some shards; where prompts are not on this machine, none of them counts as empty."""
+        from rim_eval.prompt_sets import without_network
+
+        try:
+            with without_network():
+                return self.plans(places)
+        except RimError:
+            return dict.fromkeys(places, self.plan)
+
+    def _write_cluster_files(self, target: str, shards: int) -> None:
+        from rim_eval.suite.clusters import cluster_files
+
+        files = cluster_files(target, self.plan, self.path, self.out, shards)
+        write_whole({self.out / file: text for file, text in files.items()})
+        for file in files:
+            click.echo(f"written: {self.out / file}")
+        if target == "flow":
+            logs = " ".join(str(self.out / file.removesuffix(".yaml")) for file in files)
+            click.echo(
+                f"left to rim-eval: cards, comparison and gate, from what Flow ran: rim-eval card {logs}"
+            )
+
+
+def _to_do(shards: "Sequence[ShardPlace | None]", count: int | None) -> str:
+    """`to do`, with the shards that are left where others are finished."""
+    if count is None or len(shards) == count:
+        return "to do"
+    named = ", ".join(map(str, shards[:_SHOWN])) + (", ..." if len(shards) > _SHOWN else "")
+    return f"to do: {len(shards)} of {counted(count, 'shard')}, {named}"
 
 
 def _words(each: Any) -> str:
@@ -356,43 +422,36 @@ def _resolved(suite: "Suite", file: "YamlFile") -> "Suite":
     return suite.model_copy(update={"sets": tuple(sets)})
 
 
-def _refuse_stopping(plan: "RunPlan") -> None:
+def _refuse_undividable(plan: "RunPlan") -> None:
+    """Refuse sets that cannot be run in shards.
+
+    Raises:
+        RimError: A set may stop early, or nothing tells how many prompts it has.
+    """
     for each in plan.sets:
         if each.args.get("stop"):
             raise RimError(
                 f"{each.label} has stop={each.args['stop']}: shards do not see each other's results, so a run in shards "
                 "cannot stop early. Leave `stop` out, or run the suite without --shard."
             )
+        if not is_shipped(each.task):
+            raise RimError(
+                f"{each.task} is no task of rim_eval, so nothing tells how many prompts it has before it runs: put it into "
+                "a suite that runs without --shard."
+            )
 
 
 def _count_prompts(task: str, args: Mapping[str, Any]) -> int:
-    """Prompts of a task, without a model.
+    """Prompts of a task of rim_eval, without a model.
 
     Raises:
-        RimError: It is a task of another package, or its prompts cannot be loaded.
+        RimError: Its prompts cannot be loaded.
     """
-    if not is_shipped(task):
-        raise RimError(
-            f"{task} is no task of rim_eval, so nothing tells how many prompts it has before it runs: put it into a suite "
-            "that runs without --shard."
-        )
     # Without a judge no grader is asked for; problems take none.
     judged = "judge" in (arguments_of(task) or ()) and args.get("kind") != "reasoning"
-    with _quiet():
+    with quiet():
         try:
             built = shipped_tasks()[task](**{**args, **({"judge": "none"} if judged else {})})
         except Exception as error:
             raise RimError(getattr(error, "message", None) or failure_text(error)) from None
     return len(built.dataset)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep warnings back that the run itself gives."""
-    logger = logging.getLogger("rim_eval")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -14,6 +14,7 @@ from rim_eval.cli.progress_option import progress_option
 from rim_eval.cli.task_names import read_arguments, refuse_unknown, task_name
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import write_whole
+from rim_eval.formatting import counted
 from rim_eval.progress import Progress
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def command(models: Sequence[str], tasks: str, log_dir: Path, task_args: Sequenc
     lines.end()
     _report(log_dir, settings, at, out or log_dir / "cards")
     if failures:
-        click.echo(f"\n{len(failures)} of {len(named)} models are not finished:", err=True)
+        click.echo(f"\nNot finished, {len(failures)} of {counted(len(named), 'model')}:", err=True)
         for failure in failures:
             click.echo(f"  {failure.label}: {failure.reason}", err=True)
         click.echo("Finished samples are kept: the same command continues.", err=True)

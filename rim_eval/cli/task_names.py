@@ -72,7 +72,10 @@ def arguments_of(task: str) -> frozenset[str] | None:
     Args:
         task: The name by which Inspect knows it.
     """
-    return frozenset(signature(shipped_tasks()[task]).parameters) if is_shipped(task) else None
+    if not is_shipped(task):
+        return None
+    parameters = signature(shipped_tasks()[task]).parameters.values()
+    return frozenset(each.name for each in parameters if each.kind is not each.VAR_KEYWORD)
 
 
 def unknown_task(task: str) -> str | None:

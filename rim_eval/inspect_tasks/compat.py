@@ -18,12 +18,14 @@ from inspect_ai._eval.task.sandbox import resolve_sandbox as resolve_sandbox
 from inspect_ai._eval.task.util import task_run_dir as task_run_dir
 from inspect_ai._util._async import unwrap_exception_group
 from inspect_ai._util.config import parse_cli_args as parse_cli_args
+from inspect_ai._util.entrypoints import ensure_entry_points
 from inspect_ai._util.error import PrerequisiteError as PrerequisiteError
 from inspect_ai._util.error import exception_message
 from inspect_ai._util.exception import TerminateSampleError as TerminateSampleError
 from inspect_ai._util.notgiven import NOT_GIVEN as NOT_GIVEN
 from inspect_ai._util.notgiven import NotGiven as NotGiven
 from inspect_ai._util.registry import is_registry_object as is_registry_object
+from inspect_ai._util.registry import registry_find, registry_unqualified_name
 from inspect_ai._util.registry import registry_info as registry_info
 from inspect_ai._util.registry import registry_log_name as registry_log_name
 from inspect_ai._util.registry import registry_params as registry_params
@@ -116,3 +118,13 @@ def sandbox_types() -> set[type]:
     """The classes of the sandboxes that Inspect started for the current sample."""
     environments = sandbox_environments_context_var.get({})
     return set(map(type, unproxy_environments(environments).values()))
+
+
+def model_providers() -> frozenset[str]:
+    """Names of the providers of models that Inspect knows, those of installed packages too; none is loaded."""
+    import inspect_ai.model  # noqa: F401 - registers Inspect's own
+
+    ensure_entry_points()
+    return frozenset(
+        map(registry_unqualified_name, registry_find(lambda it: it.type == "modelapi"))
+    )

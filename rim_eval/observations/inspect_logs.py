@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import parse_json, read_bounded
+from rim_eval.formatting import counted
 from rim_eval.generation import REPLIES_KEY, WEIGHTS_KEY
 from rim_eval.observations.commands import inspect_command
 from rim_eval.observations.missing import PlannedRun, judge_of, missing_rows
@@ -398,5 +399,6 @@ def _problems(
     expected = {*map(str, header.eval.dataset.sample_ids or ())} - _left_unasked(header)
     missing = {name for name in expected for epoch in epochs if (name, epoch) not in scored}
     if missing:
-        says = f"{len(missing)} prompts of {run.dataset} ({run.model}) have no outcome in {run.log}"
+        prompts = counted(len(missing), "prompt")
+        says = f"{run.log} has no outcome for {prompts} of {run.dataset} ({run.model})"
         yield Problem(kind="missing", says=says, ids=tuple(sorted(missing)), **about)

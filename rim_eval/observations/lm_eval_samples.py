@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import LARGEST_TEXT, parse_json, read_bounded
+from rim_eval.formatting import counted
 from rim_eval.observations.commands import lm_eval_command
 from rim_eval.observations.missing import PlannedRun, missing_rows
 from rim_eval.observations.schema import Observation, Problem, Run, attack_checksums
@@ -76,7 +77,8 @@ def read_lm_eval_samples(path: str) -> Table:
     # Earlier versions did not write down what was asked.
     unlisted = 0 if run.limited else (run.n_prompts or 0) - len({row.prompt_id for row in rows})
     if n := len(ids) or max(unlisted, 0):
-        says = f"{n} prompts of {run.dataset} ({run.model}) have no outcome in {run.log}"
+        prompts = counted(n, "prompt")
+        says = f"{run.log} has no outcome for {prompts} of {run.dataset} ({run.model})"
         problems = (Problem(kind="missing", says=says, runs=(run.id,), ids=ids),)
     return Table(from_rows([*rows, *missing], run.id), (run,), problems)
 

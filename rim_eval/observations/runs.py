@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from rim_eval.errors import RimError
-from rim_eval.formatting import MODE_WORDS
+from rim_eval.formatting import MODE_WORDS, counted
 from rim_eval.observations.schema import Problem, ProblemKind, Run
 from rim_eval.observations.shards import is_whole_division
 from rim_eval.observations.table import Table, join
@@ -37,23 +37,31 @@ def check(table: Table) -> tuple[Problem, ...]:
     facts = frame.groupby(_PROMPT, observed=True)[["kind", "category", "arm_kind"]]
     contradicting = (facts.transform("nunique") > 1).any(axis=1)
     duplicate = frame.duplicated([*_PAIR, "mode", "dose"], keep=False)
-    repeated = "occur more than once in a mode, epoch, judge and grader"
-    half = "were returned in one mode only"
     return (
-        *_problems(frame[duplicate], "duplicate", repeated),
-        *_problems(frame[(modes == 2) & (partners == 1)], "half_pair", half),
-        *_problems(frame[contradicting], "mismatch", "carry two kinds, categories or arm kinds"),
+        *_problems(frame[duplicate], "duplicate"),
+        *_problems(frame[(modes == 2) & (partners == 1)], "half_pair"),
+        *_problems(frame[contradicting], "mismatch"),
         *_judge_failures(frame[frame["reason"] == "judge_failed"]),
         *incompatible_runs(table),
         *_several_served(frame),
     )
 
 
-def _problems(rows: "pd.DataFrame", kind: ProblemKind, says: str) -> Iterator[Problem]:
+_SAYS: Final[Mapping[ProblemKind, tuple[str, str, str]]] = {
+    "duplicate": ("occurs", "occur", "more than once in a mode, epoch, judge and grader"),
+    "half_pair": ("was", "were", "returned in one mode only"),
+    "mismatch": ("carries", "carry", "two kinds, categories or arm kinds"),
+}
+"""What is said of prompts with a problem: the verb for one, for several, and the rest."""
+
+
+def _problems(rows: "pd.DataFrame", kind: ProblemKind) -> Iterator[Problem]:
+    one, several, rest = _SAYS.get(kind, ("", "", ""))
     for (model, dataset), part in rows.groupby(["model", "dataset"], observed=True):
         ids = tuple(sorted(set(part["prompt_id"].astype(str))))
         runs = tuple(sorted(set(part["run"].dropna().astype(str))))
-        sentence = f"{len(ids)} prompts of {dataset} ({model}) {says}"
+        verb = one if len(ids) == 1 else several
+        sentence = f"{counted(len(ids), 'prompt')} of {dataset} ({model}) {verb} {rest}"
         yield Problem(kind=kind, dataset=str(dataset), says=sentence, runs=runs, ids=ids)
 
 
@@ -65,7 +73,8 @@ def _judge_failures(rows: "pd.DataFrame") -> Iterator[Problem]:
         counts = ", ".join(f"{str(cause)[:80]} ({n})" for cause, n in causes)
         runs = tuple(sorted(set(part["run"].dropna().astype(str))))
         ids = tuple(sorted(set(part["prompt_id"].astype(str))))
-        says = f"The judge failed on {len(part)} replies to {len(ids)} prompts of {dataset} ({model}): {counts}"
+        replies = "1 reply" if len(part) == 1 else f"{len(part):,} replies"
+        says = f"The judge failed on {replies} to {counted(len(ids), 'prompt')} of {dataset} ({model}): {counts}"
         yield Problem(kind="judge_failed", dataset=str(dataset), says=says, runs=runs, ids=ids)
 
 
@@ -79,7 +88,7 @@ def _several_served(frame: "pd.DataFrame") -> Iterator[Problem]:
         by_name = "; ".join(f"{name} {_by_mode(answered, name)}" for name in names.index)
         says = f"On {dataset} ({model}) the server names who answered: {by_name}"
         rest = answered[(answered["served_model"] != names.index[0]) | (answered["reason"] == "other_model")]  # fmt: skip
-        yield next(_problems(rest, "served_models", "")).model_copy(update={"says": says})
+        yield next(_problems(rest, "served_models")).model_copy(update={"says": says})
 
 
 def _by_mode(answered: "pd.DataFrame", name: str) -> str:
@@ -248,7 +257,7 @@ def _without_superseded(table: Table) -> Table:
     logs = {run.id: run.log for run in table.runs if run not in latest}
     if not logs:
         return table
-    says = f"{len(logs)} logs gave way to later ones of the same run"
+    says = f"{counted(len(logs), 'log')} gave way to later ones of the same run"
     problems = tuple(p for p in table.problems if not p.runs or set(p.runs) - set(logs))
     rest = Table(table.frame, latest, problems).where(~table.frame["run"].isin(list(logs)))
     superseded = Problem(kind="superseded", says=says, ids=tuple(sorted(logs.values())))

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Self
 from pydantic import Field, model_validator
 
 from rim_eval.errors import RimError
+from rim_eval.formatting import counted
 from rim_eval.types import FrozenModel
 
 SHARD: Final = "rim_eval_shard"
@@ -84,7 +85,10 @@ def missing_shards(shards: Iterable[Shard]) -> list[ShardPlace]:
     """
     present = list(shards)
     if len(divisions := {(each.count, each.prompts) for each in present}) > 1:
-        words = " and ".join(f"{n} shards of {prompts} prompts" for n, prompts in sorted(divisions))
+        words = " and ".join(
+            f"{counted(n, 'shard')} of {counted(prompts, 'prompt')}"
+            for n, prompts in sorted(divisions)
+        )
         raise RimError(
             f"There are logs of several divisions ({words}), which do not join. Take those of one division."
         )

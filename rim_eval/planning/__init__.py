@@ -1,7 +1,7 @@
 """What runs would ask and cost, before anything is asked: generations, tokens, graders' requests, money and hours."""
 
 from rim_eval.planning.measured import Measured, read_measured
-from rim_eval.planning.model import PlannedModel, planned_model
+from rim_eval.planning.model import PlannedModel, planned_model, unknown_provider
 from rim_eval.planning.schema import ArmPlan, GraderPlan, Plan, Price, Range, TaskPlan
 from rim_eval.planning.task import Asked, plan_task, probe_requests
 
@@ -19,4 +19,5 @@ __all__ = [
     "planned_model",
     "probe_requests",
     "read_measured",
+    "unknown_provider",
 ]

@@ -8,6 +8,7 @@ from rim_eval import thinking
 from rim_eval.context_window import DeclaredWindow, window_of_config
 from rim_eval.errors import RimError
 from rim_eval.files import read_json_object
+from rim_eval.inspect_tasks.compat import model_providers
 from rim_eval.inspect_tasks.switches import template_in
 from rim_eval.replies import read_template_file
 
@@ -57,11 +58,9 @@ def planned_model(
     Raises:
         RimError: The template or a file of the folder cannot be read, or the switch is none.
     """
+    if problem := unknown_provider(name):
+        raise RimError(f"--model {problem}.")
     provider, _, rest = name.partition("/")
-    if not rest:
-        raise RimError(
-            f"--model {name}: name the provider too, as Inspect does: vllm/{name}, hf/{name}, openai/{name}."
-        )
     route, weights = provider, rest
     if provider == _WITH_SERVICE:
         service, _, weights = rest.partition("/")
@@ -71,6 +70,24 @@ def planned_model(
     render = thinking.template_renderer(template) if template else None
     found, says = _switch(switch, route, weights, template, render)
     return PlannedModel(name, found, says, render, _counter(folder), _window(folder))
+
+
+def unknown_provider(model: str) -> str | None:
+    """What is wrong with the provider that a model's name begins with; None where nothing is.
+
+    Args:
+        model: The model as Inspect takes it.
+    """
+    provider, _, rest = model.partition("/")
+    if not rest:
+        return f"{model}: name the provider too, as Inspect does: vllm/{model}, hf/{model}, openai/{model}"
+    known = model_providers()
+    if provider in known:
+        return None
+    return (
+        f"{model}: Inspect knows no provider called {provider}; there are {', '.join(sorted(known))}, and those of "
+        "packages that are not installed here"
+    )
 
 
 def _switch(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from rim_eval.formatting import points
+from rim_eval.formatting import counted, points
 from rim_eval.planning.schema import Plan, Range, TaskPlan
 from rim_eval.progress import duration
 
@@ -17,19 +17,24 @@ _PLAIN: Final[dict[str, Any]] = {"highlight": False, "markup": False, "soft_wrap
 """Words as they stand: names may hold brackets, and a line may be longer than the terminal."""
 
 
-def range_text(quantity: Range, form: Callable[[float], str] = "{:,.0f}".format) -> str:
+def range_text(
+    quantity: Range, form: Callable[[float], str] = "{:,.0f}".format, *, in_lines: bool = False
+) -> str:
     """A quantity as `120 (≤ 400)`, expected and at most, or what of both is known.
 
     Args:
         quantity: The quantity.
         form: Writes each number.
+        in_lines: Whether to put the second number below the first, where columns are many.
     """
     low, high = (
         None if end is None else form(end) for end in (quantity.expected, quantity.at_most)
     )
     if low is None:
         return _NOT_KNOWN if high is None else f"≤ {high}"
-    return low if high in (None, low) else f"{low} (≤ {high})"
+    if high in (None, low):
+        return low
+    return f"{low}\n≤ {high}" if in_lines else f"{low} (≤ {high})"
 
 
 def print_plan(plan: Plan, console: "Console") -> None:
@@ -50,7 +55,7 @@ def print_plan(plan: Plan, console: "Console") -> None:
 
 def _headline(task: TaskPlan) -> str:
     """Size and precision of a task."""
-    text = f"{task.task}: {task.prompts:,} prompts{'' if task.counted else ' (declared)'}"
+    text = f"{task.task}: {counted(task.prompts, 'prompt')}{'' if task.counted else ' (declared)'}"
     text += f", asked {task.epochs} times in each arm" if task.epochs > 1 else ""
     if task.detectable is None:
         return text
@@ -71,7 +76,8 @@ def _arms_table(task: TaskPlan) -> "Table":
     table = _table("arm", "generations", "input tokens", "thinking", "answer")
     for arm in task.arms:
         tokens = (arm.input_tokens, arm.thinking_tokens, arm.answer_tokens)
-        table.add_row(arm.arm, f"{arm.generations:,}", *map(range_text, tokens))
+        cells = (range_text(each, in_lines=True) for each in tokens)
+        table.add_row(arm.arm, f"{arm.generations:,}", *cells)
     return table
 
 

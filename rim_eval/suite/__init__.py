@@ -6,6 +6,7 @@ from rim_eval.suite.folder import (
     division,
     finished,
     open_suite,
+    refuse_other,
     shard_folder,
     unfinished,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "open_suite",
     "plan_of",
     "read_suite",
+    "refuse_other",
     "run_plan",
     "shard_folder",
     "unfinished",

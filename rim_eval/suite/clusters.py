@@ -15,9 +15,7 @@ _FILES: Final[Mapping[str, str]] = {
     "kubernetes": "kubernetes.yaml",
     "ray": "ray_shards.py",
 }
-_FLOW: Final = "flow.yaml"
-_FLOW_LOGS: Final = "flow"
-"""Beside the file: Flow takes paths from there."""
+_FLOW: Final = "flow"
 _PARALLEL: Final = ("data_parallel_size", "tensor_parallel_size", "pipeline_parallel_size")
 _ON_MACHINE: Final = ("hf/", "vllm/", "sglang/", "nnterp/", "transformer_lens/")
 
@@ -36,10 +34,10 @@ def gpus_of(model: RunModel) -> int:
     return 0 if model.args.get("device") == "cpu" else gpus
 
 
-def cluster_file(
+def cluster_files(
     target: str, plan: RunPlan, suite: Path, out: Path, shards: int
-) -> tuple[str, str]:
-    """Write the file that runs a suite elsewhere.
+) -> Mapping[str, str]:
+    """Write the file that runs a suite elsewhere; for Inspect Flow one for each limit, as a spec has one.
 
     Args:
         target: `slurm`, `kubernetes`, `ray` or `flow`.
@@ -49,13 +47,13 @@ def cluster_file(
         shards: How many parts every set is divided into.
 
     Returns:
-        The file's name and its text.
+        Names of files and their texts.
 
     Raises:
         RimError: The target cannot say what the suite says.
     """
     if target == "flow":
-        return _FLOW, _flow_text(plan)
+        return _flow_files(plan)
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -72,7 +70,7 @@ def cluster_file(
     }
     name = re.sub(r"[^a-z0-9-]+", "-", suite.stem.lower()).strip("-")[:40] or "suite"
     file = _FILES[target]
-    return file, environment.get_template(f"{file}.jinja").render(
+    text = environment.get_template(f"{file}.jinja").render(
         name=name,
         suite=str(suite),
         file=suite.name,
@@ -80,28 +78,35 @@ def cluster_file(
         shards=shards,
         gpus=max(map(gpus_of, plan.models)),
     )
+    return {file: text}
 
 
-def _flow_text(plan: RunPlan) -> str:
-    """The suite as Inspect Flow's spec: every set on every model, in one process.
+def _flow_files(plan: RunPlan) -> Mapping[str, str]:
+    """The suite as Inspect Flow's specs: every set on every model, in a process for each limit.
 
     Raises:
-        RimError: Sets have several limits, and a spec has one; or a server is to be started by a command.
+        RimError: A server is to be started by a command.
     """
-    limits = {each.limit for each in plan.sets}
-    if len(limits) > 1:
-        raise RimError(
-            f"Inspect Flow has one limit for all tasks, and these sets have {len(limits)}: give the suite one limit."
-        )
     if served := [each.label for each in plan.models if each.serve]:
         raise RimError(
             f"{served[0]} has `serve`, which Inspect Flow does not know: start the server and leave base_url only."
         )
-    options = {"limit": next(iter(limits)), "log_format": "eval"}
+    limits = list(dict.fromkeys(each.limit for each in plan.sets))
+    named = {
+        limit: _FLOW if len(limits) == 1 or limit is None else f"{_FLOW}-{limit}"
+        for limit in limits
+    }
+    return {f"{name}.yaml": _flow_text(plan, limit, name) for limit, name in named.items()}
+
+
+def _flow_text(plan: RunPlan, limit: int | None, name: str) -> str:
+    """One spec: the sets of one limit. Its logs lie beside it, for Flow takes paths from there."""
+    options = {"limit": limit, "log_format": "eval"}
+    sets = [each for each in plan.sets if each.limit == limit]
     spec = {
-        "log_dir": _FLOW_LOGS,
+        "log_dir": name,
         "options": {name: value for name, value in options.items() if value is not None},
-        "tasks": [_flow_task(plan, model, each) for model in plan.models for each in plan.sets],
+        "tasks": [_flow_task(plan, model, each) for model in plan.models for each in sets],
     }
     return _yaml(spec)
 

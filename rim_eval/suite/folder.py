@@ -19,7 +19,22 @@ _SHARD_FOLDER: Final = re.compile(r"(\d+)-of-(\d+)")
 
 
 def open_suite(folder: Path, plan: RunPlan) -> None:
-    """Write what a new suite asks, or make sure that what the folder holds was asked alike.
+    """Write what a suite asks, where the folder does not say it yet and holds nothing that was asked otherwise.
+
+    Args:
+        folder: Folder of the suite.
+        plan: What is run.
+
+    Raises:
+        RimError: As `refuse_other` does.
+    """
+    present, wanted = refuse_other(folder, plan), _settings(plan)
+    if not wanted.items() <= present.items():
+        write_whole({folder / SETTINGS_FILE: json.dumps(present | wanted, indent=1) + "\n"})
+
+
+def refuse_other(folder: Path, plan: RunPlan) -> dict[str, Any]:
+    """Make sure that what the folder holds was asked alike; nothing is written.
 
     Models and sets may be added, and what decides may change. Values whose names look like a secret's are neither
     written nor compared.
@@ -27,6 +42,9 @@ def open_suite(folder: Path, plan: RunPlan) -> None:
     Args:
         folder: Folder of the suite.
         plan: What is run.
+
+    Returns:
+        What the folder says was asked; empty where it is new.
 
     Raises:
         RimError: A model or set was asked otherwise before, or the folder holds logs of something else.
@@ -50,8 +68,7 @@ def open_suite(folder: Path, plan: RunPlan) -> None:
             f"{folder} holds runs that were asked otherwise: {'; '.join(differing)}. Put it back, call the changed one by a "
             "name of its own (name: ...), or give the suite another folder (out)."
         )
-    if not wanted.items() <= present.items():
-        write_whole({file: json.dumps(present | wanted, indent=1) + "\n"})
+    return present
 
 
 def _settings(plan: RunPlan) -> dict[str, Any]:

@@ -18,7 +18,9 @@ def test_a_run_of_three_hundred_misses_small_rises() -> None:
     said = CliRunner().invoke(main, ["power", "--no-think", "10", "--think", "12"])
     assert said.exit_code == 0
     assert "300 prompts" in said.output
-    assert "+2.00 points" in said.output
+    assert "(+2.0 points)" in said.output
+    fall = CliRunner().invoke(main, ["power", "--no-think", "10", "--think", "5"])
+    assert "(\N{MINUS SIGN}5.0 points)" in fall.output
 
 
 def test_epochs_of_sampled_runs_are_advised_when_asked_for() -> None:

@@ -70,7 +70,7 @@ def test_one_command_writes_cards_and_a_report_and_names_what_failed(
     assert "1/3 base: 6/6 prompts, 2 of 2 tasks" in done.output
     assert "2/3 b: 6/6 prompts, 2 of 2 tasks" in done.output
     assert "Reference: base" in done.output
-    assert "1 of 3 models are not finished:\n  nowhere: " in done.output
+    assert "Not finished, 1 of 3 models:\n  nowhere: " in done.output
     assert done.output.count("matches words") == 1  # a warning of every child, shown once
 
     out = tmp_path / "series" / "cards"

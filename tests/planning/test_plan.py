@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ import pytest
 from click.testing import CliRunner, Result
 from inspect_ai import eval as inspect_eval
 from inspect_ai.log import EvalLog
+from rich.console import Console
 
 from rim_eval.cli import main
 from rim_eval.generation import INJECTED_KEY, REPLIES_KEY
 from rim_eval.paths import organism_dir
+from rim_eval.planning import ArmPlan, Plan, Range, TaskPlan
+from rim_eval.planning.render import print_plan
 
 ORGANISM = ["--model", "hf/organism", "-M", f"model_path={organism_dir()}"]
 BUDGETS = {"answer_tokens": 48, "thinking_tokens": 80}
@@ -165,6 +169,7 @@ def test_an_own_file_under_an_attack(tmp_path: Path) -> None:
     [
         (["hexfi", "--model", "vllm/a/b"], "SETS hexfi: there is no such task; there are advbench"),
         (["hexphi", "--model", "gpt-5"], "name the provider too"),
+        (["hexphi", "--model", "nope/x"], "Inspect knows no provider called nope; there are anthropic"),
         (["hexphi", "--model", "vllm/a/b", "--price", "3"], "'3' is no price"),
         (["both", "--model", "vllm/a/b", "-T", "task=x"], "runs another task's own prompts"),
         (["hexphi", "--model", "vllm/a/b", "-T", "subset=x"], "has no subset 'x'"),
@@ -175,3 +180,38 @@ def test_what_cannot_be_planned_is_refused(words: list[str], says: str) -> None:
     done = plan(*words)
     assert done.exit_code == 1
     assert says in done.output
+
+
+def test_figures_stand_whole_in_eighty_columns() -> None:
+    """Cells with both figures were broken within a number."""
+    tokens = Range(expected=12_345_678, at_most=345_678_901)
+    arm = ArmPlan(
+        arm="think",
+        mode="think",
+        prompts=5000,
+        generations=40_000,
+        requests=40_000,
+        input_tokens=tokens,
+        thinking_tokens=tokens,
+        answer_tokens=tokens,
+        output_tokens=tokens,
+    )
+    task = TaskPlan(
+        task="doors",
+        dataset="doors",
+        kind="harmful",
+        prompts=1,
+        counted=True,
+        epochs=8,
+        answer_budget=1,
+        thinking_budget=1,
+        arms=(arm, arm.model_copy(update={"arm": "no_think", "mode": "no_think"})),
+    )
+    plan = Plan(model="vllm/a/b", switch="", tasks=(task,), no_think_rate=0.1, correlation=0.5)
+    shown = StringIO()
+    print_plan(plan, Console(file=shown, width=80))
+    lines = [line.split() for line in shown.getvalue().splitlines()]
+    assert ["think", "40,000", *["12,345,678"] * 3] in lines
+    assert ["≤", "345,678,901"] * 3 in lines
+    assert ["output", "tokens", "24,691,356", "(≤", "691,357,802)"] in lines
+    assert "doors: 1 prompt," in shown.getvalue()

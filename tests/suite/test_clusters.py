@@ -93,13 +93,31 @@ def test_flow_spec_is_one(suite: Path) -> None:
     pytest.importorskip("inspect_flow").FlowSpec.model_validate(spec)
 
 
-def test_flow_has_one_limit(suite: Path) -> None:
-    suite.write_text(
-        suite.read_text().replace("[toy, toy_math]", "[toy, {task: toy_math, limit: 2}]")
-    )
-    done = CliRunner().invoke(main, ["run", str(suite), "--dry-run", "--for", "flow"])
-    assert done.exit_code == 2
-    assert "Inspect Flow has one limit for all tasks" in done.output
+def test_flow_has_a_spec_for_each_limit(suite: Path) -> None:
+    """Two limits were refused, and with them the example that the project ships."""
+    import yaml
+
+    limits = "[{task: toy, limit: 5}, {task: toy_math, limit: 2}, {task: toy_allowed, limit: 5}]"
+    suite.write_text(suite.read_text().replace("[toy, toy_math]", limits))
+    many = written(suite, "flow", "flow-5.yaml")
+    specs = [
+        yaml.safe_load(many.with_name(f"{name}.yaml").read_text()) for name in ("flow-5", "flow-2")
+    ]
+    assert [len(spec["tasks"]) for spec in specs] == [4, 2]
+    assert [spec["options"]["limit"] for spec in specs] == [5, 2]
+    assert [spec["log_dir"] for spec in specs] == ["flow-5", "flow-2"]
+    assert not many.with_name("flow.yaml").exists()
+
+
+def test_the_example_has_specs_and_what_is_left_is_said(tmp_path: Path) -> None:
+    example = Path(__file__).parents[2] / "examples" / "suite.yaml"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(example.parents[1])
+        words = ["run", str(example), "--dry-run", "--for", "flow", "--out", str(tmp_path)]
+        done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    assert {each.name for each in tmp_path.iterdir()} == {"flow.yaml", "flow-300.yaml"}
+    assert f"comparison and gate, from what Flow ran: rim-eval card {tmp_path}/flow {tmp_path}/flow-300\n" in done.output  # fmt: skip
 
 
 def test_shellcheck_finds_nothing(suite: Path) -> None:

@@ -12,6 +12,7 @@ from rim_eval.observations import (
     Run,
     Table,
     from_rows,
+    join,
     read_observations,
     write_observations,
 )
@@ -67,6 +68,73 @@ def test_a_limited_run_stays_one(tmp_path: Path, thirds: list[Table], rows: Rows
     part = log(pair, "whole", shard=Shard(index=1, count=1, prompts=1, limited=True), limited=True)
     assert merge(tmp_path, [part]).exit_code == 0
     assert [run.limited for run in read_observations([tmp_path / "out.parquet"]).runs] == [True]
+
+
+def written(folder: Path, table: Table, name: str = "rows.parquet") -> str:
+    write_observations(table, folder / name)
+    return str(folder / name)
+
+
+def checked(*logs: str) -> Result:
+    return CliRunner().invoke(main, ["merge", *logs, "--check"])
+
+
+MODES = {"modes": ("no_think", "think")}
+
+
+def test_one_mode_joins_only_where_no_other_was_asked(tmp_path: Path, rows: Rows) -> None:
+    """Of a table of one mode nothing was said, and the exit code was 0."""
+    think = rows(think=[1, 0])
+    half = checked(written(tmp_path, log(think, "run", **MODES)))
+    assert half.exit_code == 2
+    assert (
+        "2 prompts of doors (m) in one mode only, with thinking; the run asked both\n"
+        in half.output
+    )
+    assert "Give the whole table, or the logs themselves: run.eval\n" in half.output
+    assert "These runs do not join: 1 reason.\n" in half.output
+    unknown = checked(written(tmp_path, Table(from_rows(think))))
+    assert unknown.exit_code == 2
+    assert "no run says that it asked no other" in unknown.output
+    alone = checked(written(tmp_path, log(think, "run", modes=("think",))))
+    assert alone.exit_code == 0, alone.output
+    assert (
+        "doors: 2 prompts in one mode, with thinking, as it was asked, from 1 log\n" in alone.output
+    )
+    doses = checked(written(tmp_path, log(think, "run", doses=("512", "full"), **MODES)))
+    assert doses.exit_code == 0, doses.output
+
+
+def test_a_prompt_that_a_table_lost_in_both_modes_is_missed(tmp_path: Path, rows: Rows) -> None:
+    pairs = rows(think=[1, 0, 1], no_think=[0, 0, 1])
+    kept = [row for row in pairs if row.prompt_id != pairs[0].prompt_id]
+    lost = checked(written(tmp_path, log(kept, "run", n_prompts=3, **MODES)))
+    assert lost.exit_code == 2
+    assert "1 of 3 prompts of doors (m) have no row\n" in lost.output
+    again = log([row.model_copy(update={"epoch": 2}) for row in kept], "run")
+    twice = Table(join([log(pairs, "run", n_prompts=3, epochs=2), again]).frame, log(pairs, "run", n_prompts=3, epochs=2).runs)  # fmt: skip
+    assert "1 of 6 prompts times epochs of doors (m) have no row\n" in checked(written(tmp_path, twice)).output  # fmt: skip
+    whole = checked(written(tmp_path, log(pairs, "run", n_prompts=3, **MODES)))
+    assert whole.exit_code == 0, whole.output
+    assert "Not known" not in whole.output
+
+
+def test_what_a_table_without_its_runs_leaves_open_is_said(tmp_path: Path, rows: Rows) -> None:
+    file = written(tmp_path, Table(from_rows(rows(think=[1, 0], no_think=[0, 0]))))
+    done = checked(file)
+    assert done.exit_code == 0, done.output
+    assert "m, doors: 2 prompts in both modes\n" in done.output
+    assert "Not known: whether prompts are lost." in done.output
+
+
+def test_one_run_under_two_names_and_what_cannot_be_read_end_with_2(
+    tmp_path: Path, rows: Rows
+) -> None:
+    file = written(tmp_path, log(rows(think=[1], no_think=[0]), "run"))
+    twice = checked(f"a={file}", f"b={file}")
+    assert twice.exit_code == 2
+    assert "hold the same run under two names, a and b" in twice.output
+    assert checked(str(tmp_path / "nowhere")).exit_code == 2
 
 
 def refused(folder: Path, tables: list[Table], *says: str) -> None:

@@ -6,7 +6,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rim_eval.cli import main
+from rim_eval.errors import RimError
 from rim_eval.suite import plan_of, read_suite
+
+PAGE = (Path(__file__).parents[2] / "docs" / "suite.md").read_text()
 
 SUITE = """\
 version: 1
@@ -90,6 +93,61 @@ def test_shards_cannot_stop_early(tmp_path: Path) -> None:
     done = run(tmp_path, SUITE.replace("judge: refusal", "stop: decided"), "--shard", "1/2")
     assert done.exit_code == 2
     assert "shards do not see each other's results" in done.output
+
+
+DOORS = """\
+version: 1
+models: [rim_toy/one]
+sets: [{task: prompts, args: {file: "FOLDER/doors.jsonl", judge: refusal}}]
+out: OUT
+"""
+
+
+@pytest.fixture
+def doors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A suite of one scripted model and two prompts."""
+    (tmp_path / "doors.jsonl").write_text(
+        '{"prompt": "Open door 1."}\n{"prompt": "Open door 2."}\n'
+    )
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return DOORS.replace("FOLDER", str(tmp_path))
+
+
+def _not_here(*_: object) -> int:
+    raise RimError("The prompts are not on this machine.")
+
+
+@pytest.mark.slow
+def test_a_dry_run_says_what_is_finished_in_shards_too(tmp_path: Path, doors: str) -> None:
+    """Over finished shards it said `to do`."""
+    assert run(tmp_path, doors, "--shard", "1/2").exit_code == 0
+    assert "(to do: 1 of 2 shards, 2/2)" in run(tmp_path, doors, "--dry-run").output
+    assert run(tmp_path, doors, "--shard", "2/2").exit_code == 0
+    assert "(finished)" in run(tmp_path, doors, "--dry-run").output
+    with pytest.MonkeyPatch.context() as patch:  # as on a machine without the prompts
+        patch.setattr("rim_eval.cli.run._count_prompts", _not_here)
+        assert "(finished)" in run(tmp_path, doors, "--dry-run").output
+    whole = ("--out", str(tmp_path / "whole"))
+    assert "(to do)" in run(tmp_path, doors, "--dry-run", *whole).output
+    assert run(tmp_path, doors, *whole).exit_code == 0
+    assert "(finished)" in run(tmp_path, doors, "--dry-run", *whole).output
+    other = run(tmp_path, doors + "limit: 1\n", "--dry-run", *whole)
+    assert other.exit_code == 2
+    assert "holds runs that were asked otherwise" in other.output
+    card = tmp_path / "whole" / "cards" / "one"
+    [listed] = [line for line in PAGE.splitlines() if "cards/NAME/card.html" in line]
+    named = listed.replace("card.html", ".html")
+    assert [
+        each.name for each in card.iterdir() if each.name.removeprefix("card") not in named
+    ] == []
+
+
+def test_what_cannot_be_divided_gets_no_file_that_divides_it(tmp_path: Path) -> None:
+    stops = SUITE.replace("judge: refusal", "stop: decided")
+    done = run(tmp_path, stops, "--dry-run", "--for", "slurm")
+    assert done.exit_code == 2
+    assert "shards do not see each other's results" in done.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_example_is_a_suite(tmp_path: Path) -> None:
