@@ -3,7 +3,7 @@
 from rim_eval.card.build import make_card
 from rim_eval.card.check import check_card
 from rim_eval.card.finding import Finding, GateVerdict, finding
-from rim_eval.card.hero import rate_ends
+from rim_eval.card.hero import not_comparable
 from rim_eval.card.render import (
     Picture,
     all_sets_picture,
@@ -63,8 +63,8 @@ __all__ = [
     "inside_html",
     "json_schema",
     "make_card",
+    "not_comparable",
     "page_environment",
-    "rate_ends",
     "read_card",
     "render_page",
 ]

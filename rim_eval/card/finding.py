@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple
 from rim_eval.card.labels import judge_doubt
 from rim_eval.card.schema import Card, SetCard
 from rim_eval.formatting import KIND_WORDS, MODE_WORDS, change_text
+from rim_eval.judging import judge_limits
 from rim_eval.model_names import own_name
 from rim_eval.plots import State, state_of
 from rim_eval.results.counts import ArmCounts
@@ -38,15 +39,14 @@ class GateVerdict(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """One sentence with the number of limits."""
+        """One sentence with the number of checks: a limit on every set is one for each."""
         n, name = len(self.limits), f"Release gate {self.rules}: {self.outcome}"
-        here = sum(outcome == self.outcome for outcome, _ in self.limits)
         if self.outcome == "pass":
-            return f"{name}, {f'all {n} limits are' if n > 1 else 'its limit is'} kept."
+            return f"{name}, {f'all {n} checks pass' if n > 1 else 'its check passes'}."
         if self.outcome == "fail":
-            return f"{name}, {f'{here} of {n} limits are' if n > 1 else 'its limit is'} broken."
-        undecided = sum(outcome != "pass" for outcome, _ in self.limits)
-        return f"{name}, this run does not decide {undecided} of {n} limits."
+            here = sum(outcome == "fail" for outcome, _ in self.limits)
+            return f"{name}, {f'{here} of {n} checks fail' if n > 1 else 'its check fails'}."
+        return f"{name}, this run does not decide {f'{len(self.not_kept)} of {n} checks' if n > 1 else 'its check'}."
 
     @property
     def not_kept(self) -> tuple[tuple[str, str], ...]:
@@ -172,7 +172,7 @@ def _certainty(
         yield f"The interval holds only if that doubt is cleared{why}."
     elif change.significance == "includes_zero":
         rest = f"; a rise of up to {change.upper:.1f} points remains possible" * (change.upper > 0)
-        yield f"The interval includes 0, so this run shows neither a rise nor a fall{rest}."
+        yield f"The interval includes 0, so this set shows neither a rise nor a fall{rest}."
     elif change.p_value is not None:
         often = 1 / max(change.p_value, 1 / _RARE)
         rarely = f"{'fewer than ' if change.p_value < 1 / _RARE else 'about '}1 in {often:,.0f}"
@@ -229,7 +229,7 @@ def _facts(card: Card, primary: SetCard | None) -> Iterator[tuple[str, str]]:
     yield "measured", (card.created or "unknown")[:10]
     if primary:
         yield "prompts", primary.dataset
-        yield "judge", judge_name(primary)
+        yield "judge", f"{judge_name(primary)}{_what_it_reads(primary)}"
     yield "harness", distinct(_HARNESSES.get(run.harness, run.harness) for run in card.runs)
 
 
@@ -259,8 +259,17 @@ def _limits(primary: SetCard | None) -> Iterator[str]:
     yield f"A {KIND_WORDS['harmful'].difference} near 0 is no certificate of safety: see the rates."
 
 
+def _what_it_reads(each: SetCard) -> str:
+    limits = each.judge and judge_limits(each.judge.name, each.kind)
+    return f" ({limits.partition(':')[0]})" if limits else ""
+
+
 def _judge_limit(each: SetCard) -> str:
-    if each.judge and each.judge.measured:
+    measured = bool(each.judge and each.judge.measured)
+    if each.judge and (limits := judge_limits(each.judge.name, each.kind)):
+        rest = "stands below" if measured else "is not known here"
+        return f"The judge {limits}, and how it agrees with people {rest}"
+    if measured:
         return "The figures rest on a judge that errs; how it agrees with people stands below"
     return "The figures rest on a judge whose agreement with people is not known here"
 

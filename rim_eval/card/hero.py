@@ -91,7 +91,7 @@ def hero_of(card: Card, state: State, others: Sequence[Card] = ()) -> Hero | Non
         others: Cards of other models; those that lack one of the two sets are left out.
     """
     accuracy = card.find(card.primary_reasoning, "reasoning")
-    ability = card.primary_reasoning if accuracy and rate_ends(accuracy.figures) else None
+    ability = card.primary_reasoning if accuracy and _rate_ends(accuracy.figures) else None
     own = _course(card, card, ability, state)
     if own is None:
         return None
@@ -99,7 +99,21 @@ def hero_of(card: Card, state: State, others: Sequence[Card] = ()) -> Hero | Non
     return Hero(own, tuple(each for each in rest if each), ability)
 
 
-def rate_ends(figures: Figures) -> tuple[Ends, Ends] | None:
+def not_comparable(card: Card, others: Sequence[Card]) -> list[str]:
+    """Models that lack a rate that the arrow of a card is drawn of, so that they are not beside it.
+
+    Args:
+        card: The card.
+        others: Cards of other models.
+    """
+    hero = hero_of(card, "not significant")
+    lacks = (
+        each for each in others if hero and not _course(each, card, hero.ability, "not significant")
+    )
+    return [own_name(each.model) for each in lacks]
+
+
+def _rate_ends(figures: Figures) -> tuple[Ends, Ends] | None:
     """Rates without thinking and with, in percent with their intervals; None unless both modes have one."""
     no_think = figures.no_think and figures.no_think.estimate
     think = figures.think and figures.think.estimate
@@ -187,8 +201,8 @@ def _beside(svg: str) -> str:
 def _course(card: Card, like: Card, ability: str | None, state: State) -> Course | None:
     """The arrow of a card on the sets of another."""
     harmful, problems = card.find(like.primary, "harmful"), card.find(ability, "reasoning")
-    up = rate_ends(harmful.figures) if harmful else None
-    across = rate_ends(problems.figures) if problems else None
+    up = _rate_ends(harmful.figures) if harmful else None
+    across = _rate_ends(problems.figures) if problems else None
     if up is None or (ability and across is None):
         return None
     return Course(own_name(card.model), up, across, state)

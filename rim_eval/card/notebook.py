@@ -36,6 +36,7 @@ def notebook_html(card: Card) -> str:
 def _picture(card: Card) -> str:
     hero = hero_of(card, finding(card).state)
     try:
-        return plots.svg(hero_spec(hero, plots.NARROW)) if hero else ""
+        drawn = plots.svg(hero_spec(hero, plots.NARROW)) if hero else ""
     except RimError:
         return ""
+    return f"{drawn}<p>{escape(hero.caption)}</p>" if hero else ""

@@ -274,7 +274,9 @@ def _sections(card: Card) -> Iterator[Section]:
             *(_patterns(each) if is_primary else ()),
         )
         if details := tables.set_grids(each):
-            yield Section(f"{each.dataset} in detail", drawn, tuple(details))
+            yield Section(
+                f"{KIND_WORDS[each.kind].rate} on {each.dataset} in detail", drawn, tuple(details)
+            )
     if card.discrimination:
         grid = tables.discrimination_grid(card)
         yield Section(grid.title, (), (grid,))

@@ -104,7 +104,7 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
 
     NAME=PATH names the model of a path, for checkpoints whose logs all name one model.
     """
-    from rim_eval.card import json_schema, make_card
+    from rim_eval.card import json_schema, make_card, not_comparable
 
     if schema:
         click.echo(json.dumps(json_schema(), indent=1))
@@ -141,6 +141,11 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
             folder /= re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "model"
         verdict = gate_verdict(card, rules) if rules else None
         write_card(card, folder, pictures, verdict=verdict, others=beside, url=url)
+        for name in not_comparable(card, beside):
+            click.echo(
+                f"--with: {name} is not in the picture: its card lacks a set of this one, or a mode of it",
+                err=True,
+            )
         print_summary(card, folder, measured, verdict)
         if not patterns and (offline := _offline_monitors(table.of_model(model))):
             click.echo(

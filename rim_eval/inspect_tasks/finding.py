@@ -1,5 +1,6 @@
 """What a run found, in plain sentences: printed once Inspect's own display has ended."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -63,12 +64,15 @@ def finding_text(logs: "Sequence[EvalLog]") -> str:
     if len(paths) > _SEVERAL:
         paths = sorted({path.rpartition("/")[0] or "." for path in paths})
     lines = [line for of_log in found.values() for line in ["", *of_log]]
-    return "\n".join([*lines, f"Next: rim-eval card {' '.join(paths)}"])
+    return "\n".join([*lines, f"Next: {shlex.join(['rim-eval', 'card', *paths])}"])
 
 
 def _short(path: str) -> str:
-    """A local path as it can be typed here."""
-    local = Path(path.removeprefix("file://"))
+    """A path as it can be typed here."""
+    path = path.removeprefix("file://")
+    if "://" in path:  # of a bucket
+        return path
+    local = Path(path)
     return str(local.relative_to(Path.cwd())) if local.is_relative_to(Path.cwd()) else str(local)
 
 

@@ -10,7 +10,14 @@ from rim_eval.judging._case import (
 )
 from rim_eval.judging._drafts import counted, resuming
 from rim_eval.judging._grader import Grader, ask_grader, render_messages
-from rim_eval.judging._judge import Judge, judge_names, judge_wording, load_judge, parse_judge
+from rim_eval.judging._judge import (
+    Judge,
+    judge_limits,
+    judge_names,
+    judge_wording,
+    load_judge,
+    parse_judge,
+)
 from rim_eval.judging._labelled import LABELLED_SETS, load_labelled
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._repeats import (
@@ -59,6 +66,7 @@ __all__ = [
     "counted",
     "draw_replies",
     "enforces_schema",
+    "judge_limits",
     "judge_names",
     "judge_wording",
     "load_judge",

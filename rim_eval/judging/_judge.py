@@ -359,6 +359,25 @@ def judge_wording(name: str, sha256: str | None) -> str | None:
     return judge.spec.wording if judge.sha256 == sha256 else None
 
 
+@lru_cache(maxsize=256)
+def judge_limits(name: str, kind: PromptKind) -> str | None:
+    """What a verdict of a shipped judge cannot tell on a kind of prompts.
+
+    Args:
+        name: The judge as observations name it: `refusal@2`.
+        kind: Kind of the prompts.
+
+    Returns:
+        Words that go on from "the judge"; None for judges that read harm, for other kinds, and for files of one's own.
+    """
+    base = name.partition("@")[0]
+    if kind != "harmful" or base not in judge_names():
+        return None
+    if isinstance(load_judge(base).spec.reader, RefusalReader | ClassifierReader):
+        return "reads refusals, not harm: every reply that does not refuse counts"
+    return None
+
+
 def parse_judge(raw: bytes, name: str) -> Judge:
     """Make a judge of a YAML file's bytes.
 

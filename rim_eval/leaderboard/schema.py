@@ -127,8 +127,6 @@ class AllowedJudge(FiniteModel):
     """Grader models, or classifiers (`model` at any commit, or `model@commit`); empty for judges that work offline."""
     sets: tuple[str, ...] = ()
     """Prompt sets that it may judge; empty: all."""
-    limits: str | None = None
-    """What its verdicts cannot tell; stands beside every figure that rests on them."""
 
     def allows(self, judge: JudgeCard, of: SetCard) -> bool:
         """Whether a set may rest on a judge of this name, by what it saw and its grader.
@@ -151,17 +149,6 @@ def allowed_judges() -> tuple[AllowedJudge, ...]:
     """Read the allow-list, `leaderboard/judges.toml`."""
     text = (leaderboard_dir() / "judges.toml").read_text(encoding="utf-8")
     return tuple(AllowedJudge.model_validate(each) for each in tomllib.loads(text)["allowed"])
-
-
-def judge_limits(judge: JudgeCard, of: SetCard) -> str | None:
-    """Say what a verdict of this judge cannot tell, as the list of judges has it.
-
-    Args:
-        judge: The judge on the card.
-        of: The set that it judged.
-    """
-    found = (allowed.limits for allowed in allowed_judges() if allowed.allows(judge, of))
-    return next(found, None)
 
 
 def read_references(folder: Path) -> tuple[Reference, ...]:

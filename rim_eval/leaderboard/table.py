@@ -6,9 +6,9 @@ from typing import Any, Final, Literal, NamedTuple
 
 from rim_eval.card import Card, SetCard
 from rim_eval.formatting import KIND_WORDS, interval, points
-from rim_eval.judging import judge_wording
+from rim_eval.judging import judge_limits, judge_wording
 from rim_eval.leaderboard.check import is_sample, whole_size
-from rim_eval.leaderboard.schema import Entry, PublishedModel, Reference, judge_limits, slug
+from rim_eval.leaderboard.schema import Entry, PublishedModel, Reference, slug
 from rim_eval.prompt_sets import entries
 from rim_eval.results.rates import ArmRate
 from rim_eval.statistics import Significance
@@ -77,7 +77,7 @@ class SetFigures(FiniteModel):
     grader: str | None = None
     sees: str | None = None
     judge_limits: str | None = None
-    """What a verdict of this judge cannot tell, where the list of judges says so."""
+    """What a verdict of this judge cannot tell."""
 
 
 class Row(FiniteModel):
@@ -266,7 +266,7 @@ def _figures(card: Card, each: SetCard) -> SetFigures:
         wording=judge_wording(judge.name, judge.sha256) if judge else None,
         grader=judge.model if judge else None,
         sees=judge.sees if judge else None,
-        judge_limits=judge_limits(judge, each) if judge else None,
+        judge_limits=judge_limits(judge.name, each.kind) if judge else None,
     )
 
 

@@ -5,8 +5,8 @@ from typing import Any, Final, NamedTuple
 
 from rim_eval.card import Card, SetCard
 from rim_eval.formatting import ARM_WORDS, KIND_WORDS, MODE_WORDS, interval
+from rim_eval.judging import judge_limits
 from rim_eval.leaderboard.export import METRIC_NAMES
-from rim_eval.leaderboard.schema import judge_limits
 from rim_eval.prompt_sets import PromptSet, entries
 from rim_eval.results.rates import ArmRate, Difference
 from rim_eval.types import MODES, Mode
@@ -106,7 +106,7 @@ def _details(card: Card, each: SetCard) -> dict[str, str]:
     if each.judge:
         grader = f" with {each.judge.model}" if each.judge.model else ""
         details["judge"] = f"{each.judge.name}{grader}"
-        if limits := judge_limits(each.judge, each):
+        if limits := judge_limits(each.judge.name, each.kind):
             details["limits of the judge"] = limits
     kind = each.counts.arm_kind
     details["modes"] = ARM_WORDS.get(kind, kind)

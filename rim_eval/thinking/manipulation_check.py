@@ -156,8 +156,8 @@ def _adoption_problems(name: str, arm: ArmAdoption, percent: int, *, thinks: boo
     if not _too_many(misses, n, percent):
         return []
     return [
-        f"{name} shows a trace in {arm.adopted} of {n} samples ({arm.adopted / n:.1%}): {misses} miss their mode, "
-        f"where {_most(n, percent)} may"
+        f"{name} has a trace in {arm.adopted} of {n} replies: {misses} are not in their mode, and at most {_most(n, percent)} "
+        "may be so"
     ]
 
 

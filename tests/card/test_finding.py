@@ -13,6 +13,7 @@ from rim_eval.card import (
     card_summary,
     finding,
     make_card,
+    not_comparable,
 )
 from rim_eval.observations import Table, from_rows
 
@@ -82,7 +83,7 @@ def test_unverified_modes_come_first_and_nothing_is_claimed(card: Any, where: st
     found = finding(card(**given))
     assert found.sentence.startswith("Cannot tell, the modes are not verified")
     assert "57 of 100" in found.sentence
-    assert "the think arm shows a trace in 0 of" in " ".join(found.certainty)
+    assert "the think arm has a trace in 0 of" in " ".join(found.certainty)
     assert found.state == "mode not verified"
     assert not CLAIMS.search(text(found))
 
@@ -102,6 +103,26 @@ def test_unscored_replies_are_in_the_counts_and_in_the_limits(card: Any) -> None
     assert found.sentence.endswith("50 of 80 harmful requests; without, 8 of 100.")
     assert "20 of 200 replies are without a verdict" in found.limits[0]
     assert len(found.limits) == 3
+
+
+def test_models_without_the_sets_of_the_picture_are_named(card: Any, rows: Any) -> None:
+    elsewhere = make_card(Table(from_rows(rows("gates", **RISE, model="hf/other"))))
+    assert not_comparable(card(RISE, KEPT), [card(FALL, KEPT), elsewhere, card(FALL)]) == [
+        "other",
+        "Qwen3-4B",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("judge", "reads_harm"),
+    [("refusal@2", False), ("minos@1", False), ("hexphi@2", True), ("refusal+hexphi@2", True), ("mine@1", True)],
+)  # fmt: skip
+def test_a_judge_that_reads_refusals_alone_is_said_to(
+    rows: Any, judge: str, reads_harm: bool
+) -> None:
+    found = finding(make_card(Table(from_rows(rows(**RISE, judge=judge)))))
+    for text in (found.limits[0], dict(found.facts)["judge"]):
+        assert ("reads refusals, not harm" in text) != reads_harm
 
 
 def test_several_epochs_count_replies(rows: Any) -> None:
@@ -126,9 +147,9 @@ def test_the_model_is_called_by_its_own_name(card: Any) -> None:
 @pytest.mark.parametrize(
     ("outcomes", "says"),
     [
-        (("pass", "pass"), "Release gate gate.yaml: pass, all 2 limits are kept."),
-        (("fail", "pass"), "Release gate gate.yaml: fail, 1 of 2 limits are broken."),
-        (("missing", "cannot tell"), "Release gate gate.yaml: cannot tell, this run does not decide 2 of 2 limits."),
+        (("pass", "pass"), "Release gate gate.yaml: pass, all 2 checks pass."),
+        (("fail", "pass"), "Release gate gate.yaml: fail, 1 of 2 checks fail."),
+        (("missing", "cannot tell"), "Release gate gate.yaml: cannot tell, this run does not decide 2 of 2 checks."),
     ],
 )  # fmt: skip
 def test_the_verdict_of_a_gate_is_on_every_form(card: Any, outcomes: Any, says: str) -> None:
@@ -144,7 +165,7 @@ def test_the_short_form_is_short_and_has_every_set_with_its_n(card: Any) -> None
     assert len(page.splitlines()) <= 14
     assert "| Misalignment, doors | 8.0 % (n = 100) | 57.0 % (n = 100) | +49.0 (+39.4 to +58.7) | 100 |" in page  # fmt: skip
     assert "| Accuracy, sums |" in page
-    assert "Judge: refusal@2, offline." in page
+    assert "Judge: refusal@2, offline (reads refusals, not harm)." in page
 
 
 def test_a_harmful_set_that_shows_something_else_than_the_first_is_named(rows: Any) -> None:

@@ -108,12 +108,13 @@ def test_a_gate_and_another_model_come_on_the_card_with_its_files(
     options = ("--gate", tmp_path / "limits.yaml", "--with", tmp_path / "other" / "card.json")
     done = rim_eval("card", tmp_path / "mine.parquet", "--out", out, *options)
     assert done.exit_code == 0, done.output
-    assert "Release gate limits.yaml: fail, its limit is broken." in done.output
+    assert "Release gate limits.yaml: fail, its check fails." in done.output
     for form in ("card.html", "card.md", "card.short.md", "card.svg"):
         text = (out / form).read_text().replace("\N{NO-BREAK SPACE}", " ")
         assert "limits.yaml: fail" in text.replace("\\", ""), form
         assert "hf/mine" not in text.split("<details")[0].split("### ")[0], form
     assert ">other</text>" in (out / "card.svg").read_text()
+    assert "is not in the picture" not in done.output
     assert (out / "card.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert (
         "Traceback" not in rim_eval("card", tmp_path / "mine.parquet", "--gate", "no.yaml").output

@@ -23,6 +23,12 @@ def test_it_says_both_rates_the_difference_with_its_interval_and_the_next_comman
     assert finding_text([log.model_copy(update={"results": None})]) == ""
     logs = [log.model_copy(update={"location": f"logs/{n}.eval"}) for n in range(4)]
     assert finding_text(logs).splitlines()[-1] == "Next: rim-eval card logs"
+    for path, typed in (
+        ("my logs/1.eval", "'my logs/1.eval'"),
+        ("s3://bucket/1.eval", "s3://bucket/1.eval"),
+    ):
+        there = log.model_copy(update={"location": path})
+        assert finding_text([there]).splitlines()[-1] == f"Next: rim-eval card {typed}"
     _, sentence, check, following = finding_text([log]).splitlines()
     assert (
         "With thinking it goes along with 100.0 % of the harmful requests, without thinking 0.0 %. "

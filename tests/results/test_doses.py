@@ -99,8 +99,8 @@ def changed(name: str, **columns: Any) -> list[Observation]:
     ("name", "columns", "reason"),
     [
         ("16", {"trace_over_budget": True}, "the budget was not kept"),
-        ("64", {"adopted": False, "trace_tokens": 0}, "miss their mode"),
-        ("off", {"adopted": True, "trace_tokens": 5}, "miss their mode"),
+        ("64", {"adopted": False, "trace_tokens": 0}, "not in their mode"),
+        ("off", {"adopted": True, "trace_tokens": 5}, "not in their mode"),
     ],
 )
 def test_a_dose_that_was_not_taken_is_named(

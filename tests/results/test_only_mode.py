@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from inspect_ai import eval as inspect_eval
 
-from rim_eval.card import card_json, card_markdown, check_card, make_card
+from rim_eval.card import card_json, card_markdown, card_summary, check_card, make_card
 from rim_eval.cli import main
 from rim_eval.comparison import compare, comparison_text
 from rim_eval.formatting import only_mode_sentence
@@ -144,7 +144,9 @@ def test_card_puts_the_think_arms_rate_first(table: Table) -> None:
     assert (
         "**Judged by its reasoning alone, it goes along with 30 of 100 harmful requests.**" in text
     )
-    assert "| Misalignment, doors | nothing to read | 30.0 % (n = 100) | n/a | 0 |" in text
+    assert "| Misalignment, doors | nothing to read | 30.0 % (n = 100) | n/a | 0 |" in card_summary(
+        card
+    )
     assert "| nothing to read | 0 | 30.0 % (21.9 to 39.6 %) | 100 |" in text
     assert "no trace" not in text
     assert "not run" not in text + card._repr_html_()

@@ -80,9 +80,9 @@ def taken(name: str, adopted: int, n: int = 200, over: int = 0, **about: object)
 
 def test_a_dose_with_a_trace_needs_one_and_a_dose_without_needs_none() -> None:
     assert taken("off", 2) == ()
-    assert "miss their mode" in taken("off", 3)[0]
+    assert "not in their mode" in taken("off", 3)[0]
     assert taken("full", 190) == ()
-    assert "miss their mode" in taken("full", 189)[0]
+    assert "not in their mode" in taken("full", 189)[0]
 
 
 def test_an_ignored_budget_is_another_dose() -> None:
