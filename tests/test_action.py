@@ -208,7 +208,7 @@ def suite(folder: Path, *, gate: str = "") -> None:
     """A suite of the organism, a few prompts of one set."""
     model = {"model": "hf/organism", "args": {"model_path": str(organism_dir()), "device": "cpu"}}
     budgets = {"answer_tokens": 96, "thinking_tokens": 160}
-    content = {"version": 1, "models": [model], "sets": [{"task": "toy", "limit": 16}], "args": budgets, "out": "runs"}  # fmt: skip
+    content = {"version": 1, "models": [model], "sets": [{"task": "toy", "limit": 16}], "args": budgets}  # fmt: skip
     (folder / "suite.yaml").write_text(yaml.safe_dump(content | ({"gate": gate} if gate else {})))
 
 

@@ -1,5 +1,6 @@
 """`rim-eval run`: a suite in one file, to cards, a comparison and the gate's decision."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -88,8 +89,8 @@ class _Run:
 
         self.path, self.suite, self.file, self.out, self.rules = path, suite, file, out, rules
         self.progress = progress
-        own = "" if out == Path(suite.out) else f" --out {out}"
-        self.command = f"rim-eval run {path}{own}"
+        own = () if suite.out and out == Path(suite.out) else ("--out", str(out))
+        self.command = shlex.join(["rim-eval", "run", str(path), *own])
         self.plan = plan_of(suite)
 
     @classmethod
@@ -107,7 +108,12 @@ class _Run:
         check_suite(suite, file)
         rules = read_rules(Path(suite.gate)) if suite.gate else None
         refuse_missing()
-        return cls(path, suite, file, out or Path(suite.out), rules, progress)
+        folder = out or (Path(suite.out) if suite.out else None)
+        if folder is None:
+            raise RimError(
+                f"{path} names no folder for what it writes: add out: FOLDER, or give --out FOLDER."
+            )
+        return cls(path, suite, file, folder, rules, progress)
 
     def plans(self, places: "Sequence[ShardPlace]") -> Plans:
         """What is run in each of some shards.

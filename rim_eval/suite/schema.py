@@ -105,8 +105,8 @@ class Suite(YamlSection):
     """Model that the others are compared with; the first one unless given."""
     gate: Name | None = None
     """File of limits, as `rim-eval gate --rules` takes it."""
-    out: Name
-    """Folder for logs, cards and all else; a suite has one of its own."""
+    out: Name | None = None
+    """Folder for logs, cards and all else; a suite has one of its own. None: the command names it."""
 
     @model_validator(mode="after")
     def _check_labels(self) -> Self:

@@ -43,6 +43,17 @@ def test_a_dry_run_says_what_would_run_and_asks_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_the_folder_stands_in_the_suite_or_in_the_command(tmp_path: Path) -> None:
+    bare = SUITE.replace("out: OUT\n", "")
+    done = run(tmp_path, bare, "--dry-run")
+    assert done.exit_code == 2
+    assert (
+        "names no folder for what it writes: add out: FOLDER, or give --out FOLDER" in done.output
+    )
+    named = run(tmp_path, bare, "--dry-run", "--out", str(tmp_path / "there"))
+    assert f"out: {tmp_path / 'there'} " in named.output
+
+
 def test_models_of_one_server_with_other_arguments_have_one_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "suite.yaml").write_text(SUITE)
     suite, _ = read_suite(tmp_path / "suite.yaml")
