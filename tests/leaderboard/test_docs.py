@@ -11,7 +11,7 @@ from rim_eval.paths import leaderboard_dir
 
 DOCS = Path(__file__).parents[2] / "docs" / "leaderboard.md"
 
-COMMANDS = re.findall(r"^    rim-eval (leaderboard .+)$", DOCS.read_text(encoding="utf-8"), re.M)
+COMMANDS = re.findall(r"^rim-eval (leaderboard .+)$", DOCS.read_text(encoding="utf-8"), re.M)
 
 
 @pytest.mark.slow
