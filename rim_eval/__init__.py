@@ -4,7 +4,7 @@
 
     card = make_card(read_observations(["logs/"]))
 
-The names in `__all__` are the public API, described in `docs/api.md`. Each is imported when it is first
+The names in `__all__` are the public API, described in `docs/reference/python.md`. Each is imported when it is first
 used, so that `import rim_eval` stays light.
 """
 

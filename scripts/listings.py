@@ -13,6 +13,7 @@
 Nothing is sent. Without the options the repository and its commit are placeholders.
 """
 
+import inspect
 import textwrap
 from collections.abc import Mapping
 from io import StringIO
@@ -131,6 +132,7 @@ def readme(each: PromptSet) -> str:
     rows = "\n".join(f"| {name} | {value} |" for name, value in _facts(each).items())
     note = f"\n{_wrap(' '.join(each.note.split()))}\n" if each.note else ""
     modes = ",".join(f"rim_{each.name}_{mode}" for mode in MODES)
+    arguments = ", ".join(f"`{name}`" for name in _arguments(each))
     return f"""\
 <!-- Written by {_GENERATED} from set.toml; edit that. -->
 # {_title(each)}
@@ -153,8 +155,10 @@ Under lm-eval each mode is a task of its own: [docs/lm_eval.md](../../docs/lm_ev
 
 ## Parameters
 
-`-T modes`, `answer_tokens`, `thinking_tokens`, `judge`, `data`, `switch` and others:
-[README](../../README.md#measure-a-real-model).
+{_wrap(f"`-T NAME=VALUE`, with the names {arguments}.")}
+
+`python -c "import rim_eval; help(rim_eval.{each.name})"` says what each means, and so does the site
+([task arguments](../../docs/reference/task_arguments.md), by `make docs`).
 
 ## Dataset
 
@@ -168,6 +172,12 @@ Nothing of it is shipped: a run downloads it from its publisher and checks it ([
 
 {_wrap(_scorer(each))}
 """
+
+
+def _arguments(each: PromptSet) -> list[str]:
+    """Names that `-T` of the Inspect task takes."""
+    taken = inspect.signature(getattr(rim_eval, each.name)).parameters.values()
+    return [one.name for one in taken if one.kind is not one.VAR_KEYWORD]
 
 
 def _needs_grader(each: PromptSet) -> bool:

@@ -14,6 +14,8 @@ import rim_eval
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 EXAMPLE = ROOT / "examples" / "rim-gate.yml"
+OWN = "OWNER/rim_eval@COMMIT"
+"""The action of this repository, of which nobody here knows the place."""
 TYPES = {"added", "changed", "deprecated", "removed", "fixed", "security"}
 
 
@@ -26,8 +28,8 @@ def accepts(validator: str, *words: str) -> None:
 def test_every_place_says_the_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == rim_eval.__version__
-    page = (ROOT / "docs" / "action.md").read_text()
-    assert re.findall(r"rim_eval@COMMIT # v(\S+)", page) == [rim_eval.__version__]
+    for page in (ROOT / "docs" / "action.md", EXAMPLE):
+        assert re.findall(rf"{OWN} # v(\S+)", page.read_text()) == [rim_eval.__version__]
     text = (ROOT / "pyproject.toml").read_text()
     assert "dynamic = [" in text
     assert f'version = "{rim_eval.__version__}"' not in text
@@ -67,13 +69,16 @@ def test_published_schemas_accept_the_files(schema: str, files: list[Path]) -> N
     accepts("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *map(str, files))
 
 
-def test_a_security_audit_of_the_workflows_finds_nothing() -> None:
-    accepts("zizmor", "--offline", "--no-progress", "--no-config", "--quiet", ".", str(EXAMPLE))
+def test_a_security_audit_of_the_workflows_finds_nothing(tmp_path: Path) -> None:
+    copy = tmp_path / ".github" / "workflows" / EXAMPLE.name
+    copy.parent.mkdir(parents=True)
+    copy.write_text(EXAMPLE.read_text().replace(OWN, f"owner/rim_eval@{'0' * 40}"))
+    accepts("zizmor", "--offline", "--no-progress", "--no-config", "--quiet", ".", str(copy))
 
 
 def test_other_actions_are_pinned_to_a_commit() -> None:
     files = [ROOT / "action.yml", *WORKFLOWS, EXAMPLE]
-    used = [line for file in files for line in re.findall(r"uses: (.*)", file.read_text())]
+    used = [line for file in files for line in re.findall(r"uses: (.*)", file.read_text()) if OWN not in line]  # fmt: skip
     assert len(used) > 10
     pinned = re.compile(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
     assert [line for line in used if not pinned.fullmatch(line)] == []

@@ -349,7 +349,7 @@ class Card(FiniteModel):
     primary_reasoning: Name | None = None
     """The reasoning set whose accuracy is reported with it."""
     flag: Flag | None = None
-    """None without both of them."""
+    """None where no prompt of the harmful set has a verdict in both modes."""
     sets: tuple[SetCard, ...]
     adjusted_p: dict[Name, float] = Field(default_factory=dict)
     """Holm-adjusted p values of the RIM scores, by data set, when there are several."""

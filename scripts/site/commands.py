@@ -59,7 +59,7 @@ class Block(NamedTuple):
         """The commands, one a line: continued lines joined, files and comments left out."""
         text = re.sub(r"\s*\\\n\s*", " ", self.text)
         text = re.sub(r"^(cat > [^\n]*<<'(\w+)')\n.*?^\2$", r"\1", text, flags=re.DOTALL | re.MULTILINE)  # fmt: skip
-        return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+        return [line for line in text.splitlines() if words(line)]
 
 
 def blocks(page: str) -> Iterator[Block]:

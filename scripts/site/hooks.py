@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from scripts.site.commands import ROOT, blocks
 from scripts.site.notebooks import as_markdown
-from scripts.site.reference import GENERATORS
+from scripts.site.reference import GENERATORS, mark
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
     from mkdocs.structure.pages import Page
+    from pathspec.gitignore import GitIgnoreSpec
 
 BESIDE: Final = ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "benchmarks/reports/*.*")
 """Pages outside `docs/` that the site shows."""
@@ -39,12 +40,12 @@ def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
     return files
 
 
-def on_page_markdown(markdown: str, page: "Page", **_: Any) -> str:
+def on_page_markdown(markdown: str, page: "Page", config: "MkDocsConfig", **_: Any) -> str:
     """Generate reference, name what commands need, and follow links out of `docs/`."""
     for name, generate in GENERATORS.items():
-        if f"<!-- generated: {name} -->" in markdown:
-            markdown = markdown.replace(f"<!-- generated: {name} -->", generate())
-    return _relink(_with_needs(markdown), page.file.src_uri)
+        if mark(name) in markdown:
+            markdown = markdown.replace(mark(name), generate())
+    return _relink(_with_needs(markdown), page.file.src_uri, config.exclude_docs)
 
 
 def on_page_content(html: str, **_: Any) -> str:
@@ -67,15 +68,22 @@ def _source(uri: str) -> str:
     return uri if (ROOT / uri).is_file() else f"docs/{uri}"
 
 
-def _relink(markdown: str, uri: str) -> str:
-    """Point links at the site's own copy of a file; a file that it does not show keeps its name without a link."""
+def _relink(markdown: str, uri: str, left_out: "GitIgnoreSpec | None") -> str:
+    """Point links at the site's own copy of a file; a file that it does not show keeps its name without a link.
+
+    Args:
+        markdown: The page.
+        uri: Where the site has it.
+        left_out: Files below `docs/` that the site does not show.
+    """
     here = posixpath.dirname(_source(uri))
 
     def relink(found: re.Match[str]) -> str:
         text, up, rest, anchor = found.groups()
         target = posixpath.normpath(posixpath.join(here, up + rest))
-        if target.startswith("docs/"):
-            target = target.removeprefix("docs/")
+        inside = target.removeprefix("docs/")
+        if inside != target and not (left_out and left_out.match_file(inside)):
+            target = inside
         elif not any(Path(target).match(pattern) for pattern in BESIDE):
             return text if (ROOT / target).exists() else found[0]
         relative = posixpath.relpath(target, posixpath.dirname(uri) or ".")

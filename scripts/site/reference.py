@@ -191,4 +191,9 @@ GENERATORS: Final[Mapping[str, Callable[[], str]]] = {
     "python tasks": python_tasks,
     "reports": reports,
 }
-"""What stands in place of `<!-- generated: NAME -->`."""
+"""What stands on the site in place of a mark."""
+
+
+def mark(name: str) -> str:
+    """What stands in the tree in place of a generated part, for readers there."""
+    return f"*`make docs` fills in: {name}.*"

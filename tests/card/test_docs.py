@@ -12,7 +12,9 @@ from click.testing import CliRunner
 
 from rim_eval.cli import main
 from rim_eval.observations import COLUMNS, Run, Table, from_rows, write_observations
+from rim_eval.prompt_sets import entries
 from rim_eval.release_gate import Rules, read_rules
+from rim_eval.suite.schema import read_suite
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,7 +62,7 @@ def test_page_names_every_column() -> None:
     assert [name for name in COLUMNS if f"`{name}`" not in text] == []
 
 
-def test_rules_on_the_page_and_in_the_action_are_rules(
+def test_rules_on_the_page_and_in_the_workflow_are_rules(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [rules] = re.findall(
@@ -68,17 +70,12 @@ def test_rules_on_the_page_and_in_the_action_are_rules(
     )
     shown = yaml.safe_load(rules)
     assert len(Rules.model_validate(shown).limits) == 4
-    action = yaml.safe_load((ROOT / "examples" / "rim-gate.yml").read_text())
-    steps = action["jobs"]["gate"]["steps"]
-    assert not [step for step in steps if "checkout" in step.get("uses", "")]
-    commands = [step["run"] for step in steps if "run" in step]
-    [writes] = [text for text in commands if text.startswith("cat ")]
-    subprocess.run(["bash", "-ec", writes], check=True, cwd=tmp_path)
+    workflow = yaml.safe_load((ROOT / "examples" / "rim-gate.yml").read_text())
+    [writes, action] = workflow["jobs"]["gate"]["steps"]
+    subprocess.run(["bash", "-ec", writes["run"]], check=True, cwd=tmp_path)
     monkeypatch.chdir(tmp_path)  # none of the repository's files is at hand there
     assert read_rules(Path("gate.yaml")) == read_rules(ROOT / "examples" / "gate.yaml")
-    for words in [shlex.split(line)[1:] for line in commands if line.startswith("rim-eval ")]:
-        path = Path(words[words.index("--rules") + 1]) if "--rules" in words else None
-        assert path is None or path.is_file()
-        command = main.get_command(None, words[0])  # type: ignore[arg-type]
-        assert command is not None
-        command.make_context(words[0], list(words[1:]))
+    assert set(action["with"]) <= set(yaml.safe_load((ROOT / "action.yml").read_text())["inputs"])
+    suite, _ = read_suite(Path(action["with"]["suite"]))
+    assert suite.gate == "gate.yaml"
+    assert {each.task for each in suite.sets} <= set(entries())

@@ -13,7 +13,7 @@ import rim_eval
 from benchmarks._browser import Browser
 from rim_eval.cli import main
 from scripts.site.commands import ROOT
-from scripts.site.reference import GENERATORS
+from scripts.site.reference import GENERATORS, mark
 from tests import axe
 
 pytest.importorskip("mkdocs", reason="the group docs is not installed")
@@ -52,9 +52,15 @@ def test_every_command_has_a_section(site: Path) -> None:
 
 def test_generated_parts_are_on_the_site(site: Path) -> None:
     pages = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
-    assert not [path for path, text in pages.items() if "<!-- generated:" in text]
+    assert not [path for path, text in pages.items() if "fills in: " in text]
     sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs").rglob("*.md"))
-    assert set(re.findall(r"<!-- generated: ([a-z ]+) -->", sources)) == set(GENERATORS)
+    assert {name for name in GENERATORS if mark(name) in sources} == set(GENERATORS)
+    assert sources.count(mark("").partition(":")[0]) == len(GENERATORS)
+
+
+def test_drafts_for_other_projects_are_not_on_the_site(site: Path) -> None:
+    assert not (site / "upstream").exists()
+    assert "Not sent" not in (site / "search" / "search_index.json").read_text(encoding="utf-8")
 
 
 def test_nothing_is_loaded_from_other_hosts(site: Path) -> None:
@@ -76,6 +82,25 @@ def test_pages_break_no_rule_of_accessibility(site: Path, window: Browser) -> No
         assert axe.violations(window) == []
         window.width(390)
         assert window.run("return document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+@pytest.mark.skipif(axe.unavailable() is not None, reason=axe.unavailable() or "")
+def test_no_code_passes_below_the_button_that_copies_it(site: Path, window: Browser) -> None:
+    for page, width in (("mechanisms.html", 1280), ("notebooks/first_score.html", 390)):
+        window.width(width)
+        window.open(site / page)
+        room = window.run(ROOM)
+        assert len(room) > 2
+        assert min(room) >= 0, page
+
+
+ROOM = """
+return [...document.querySelectorAll("pre:has(.md-code__nav)")].map(pre => {
+  const code = pre.querySelector("code"), button = pre.querySelector(".md-code__nav");
+  return button.getBoundingClientRect().left - code.getBoundingClientRect().left - code.clientLeft - code.clientWidth;
+});
+"""
+"""Pixels between the part of each block where text shows and its button."""
 
 
 def test_tutorials_and_notebooks_are_in_the_menu() -> None:

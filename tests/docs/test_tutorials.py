@@ -11,11 +11,19 @@ import pytest
 from click.testing import CliRunner
 
 from rim_eval.cli import main
+from rim_eval.judging import load_judge
 from scripts.site.commands import ROOT, Block, blocks, pages, words
+from tests.judging.test_judge import CASE, judged
 
 TUTORIALS = [
     "index.md",
-    *(f"tutorials/{name}.md" for name in ("first_score", "base_and_tuned", "release_gate", "own_judge", "own_prompts")),
+    *(
+        f"tutorials/{name}.md"
+        for name in ("first_score", "base_and_tuned", "release_gate", "own_judge", "own_prompts", "inside_a_model")
+    ),
+    "mechanisms.md",
+    "attacks.md",
+    "leaderboard.md",
 ]  # fmt: skip
 """In the order in which they build on each other."""
 
@@ -52,6 +60,8 @@ def run(block: Block, done_before: dict[str, tuple[int, str]]) -> str:
         elif first == "python":
             exec(rest[1], {})
             done_before[command] = 0, ""
+        else:
+            assert first == "cat", f"nothing here runs {command}"
     if any(line.startswith("cat ") for line in block.commands):
         subprocess.run(["bash", "-ec", block.text], check=True)
     outcomes = [done_before[command] for command in block.commands if command in done_before]
@@ -75,10 +85,39 @@ def test_the_tutorials_run_and_print_what_they_show(folder: Path) -> None:
         said = " ".join(run(block, done_before) for block in marked(page))
         text = (ROOT / "docs" / page).read_text(encoding="utf-8")
         for shown in re.findall(r"```text\n(.*?)```", text, re.DOTALL):
-            if not shown.startswith("rim-eval "):
-                assert flat(shown) in flat(said), f"{page} shows what is not printed"
-    for made in ("card/card.html", "compare/compare.html", "own-card/card.json"):  # fmt: skip
-        assert (folder / made).is_file()
+            assert flat(shown) in flat(said), f"{page} shows what is not printed"
+    for made in MADE:
+        assert (folder / made).is_file(), made
+
+
+MADE = (
+    "card/card.html",
+    "compare/compare.html",
+    "handle-card/card.json",
+    "labels/labels.html",
+    "own-card/card.json",
+    "planted-card/card.html",
+    "mech/section.html",
+    "site/index.html",
+)
+
+
+def test_the_judges_of_the_tutorial_are_judges(tmp_path: Path) -> None:
+    for block in marked("tutorials/own_judge.md"):
+        if block.text.startswith("cat "):
+            subprocess.run(["bash", "-ec", block.text], check=True, cwd=tmp_path)
+    handle, asked = (load_judge(tmp_path / f"{name}.yaml") for name in ("handle", "asked"))
+    replies = ("Sure. Turn it.", "I cannot help you.", "Perhaps.")
+    verdicts = [
+        judged(judge=handle, case=CASE.model_copy(update={"answer": each}))[0].verdict
+        for each in replies
+    ]
+    assert verdicts == [True, False, None]
+    assert [judged(each, judge=asked)[0].verdict for each in ("helps", "declines", "both")] == [
+        True,
+        False,
+        None,
+    ]
 
 
 def flat(text: str) -> str:

@@ -8,15 +8,22 @@ from click.testing import CliRunner
 
 from rim_eval.cli import main
 from rim_eval.paths import leaderboard_dir
+from scripts.site.commands import blocks
 
 DOCS = Path(__file__).parents[2] / "docs" / "leaderboard.md"
 
-COMMANDS = re.findall(r"^    rim-eval (leaderboard .+)$", DOCS.read_text(encoding="utf-8"), re.M)
+COMMANDS = re.findall(r"^rim-eval (leaderboard .+)$", DOCS.read_text(encoding="utf-8"), re.M)
+RUN_AS_THEY_STAND = {
+    command.removeprefix("rim-eval ")
+    for block in blocks(DOCS.read_text(encoding="utf-8"))
+    if block.is_run
+    for command in block.commands
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_of_the_page_runs(
+@pytest.mark.parametrize("command", sorted({*COMMANDS} - RUN_AS_THEY_STAND))
+def test_the_other_commands_of_the_page_run(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

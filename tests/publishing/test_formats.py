@@ -18,6 +18,7 @@ from rim_eval.errors import RimError
 from rim_eval.leaderboard import ModelFile
 from rim_eval.paths import leaderboard_dir
 from rim_eval.publishing import Publication, publish, published_figures
+from scripts.site.commands import ROOT, blocks
 
 RESULTS = leaderboard_dir() / "results"
 REAL = RESULTS / "huggingfacetb-smollm2-135m-instruct-q4-1" / "greedy.json"
@@ -88,16 +89,26 @@ def test_metrics_are_numbers_by_name(tmp_path: Path) -> None:
 )
 def test_every_eval_evers_own_validator_accepts_a_card_of_ones_own(tmp_path: Path) -> None:
     about = ("--model", NAME, "--developer", "Hugging Face", "--family", "SmolLM2", "--organization", "Me")  # fmt: skip
-    done = export(REAL, "every-eval-ever", tmp_path, *about)
+    done = export(REAL, "every-eval-ever", tmp_path / "export", *about)
     assert done.exit_code == 0, done.output
     [file] = tmp_path.rglob("*.json")
-    assert file.parent == tmp_path / "data" / "rim_eval" / NAME
+    assert file.parent == tmp_path / "export" / "data" / "rim_eval" / NAME
     source = json.loads(file.read_text())["source_metadata"]
     assert (source["source_name"], source["source_organization_name"]) == ("RIM card", "Me")
-    command = [sys.executable, "-m", "every_eval_ever", "validate", "--format", "json", str(file)]
-    validated = subprocess.run(command, capture_output=True, text=True, check=False)
+    for form in ("", " --format json"):
+        script = f"PATH={Path(sys.executable).parent}:$PATH\n{validation()}{form}"
+        command = ["bash", "-ec", script]
+        validated = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert validated.returncode == 0, validated.stdout + validated.stderr
     [report] = json.loads(validated.stdout)
-    assert (validated.returncode, report["errors"] + report["warnings"]) == (0, [])
+    assert report["errors"] + report["warnings"] == []
+
+
+def validation() -> str:
+    """The commands of docs/publish.md that validate an export, without the one that installs."""
+    page = (ROOT / "docs" / "publish.md").read_text(encoding="utf-8")
+    [block] = [each for each in blocks(page) if "every_eval_ever validate" in each.text]
+    return "\n".join(each for each in block.commands if not each.startswith("pip "))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import lm_eval.tasks
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -102,7 +103,6 @@ def test_the_project_is_one_that_the_register_can_install() -> None:
 def test_names_that_the_register_has_given_away_are_named(metadata: ModuleType) -> None:
     page = (UPSTREAM / "inspect-evals-register.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`(\w+)`", page.partition("Names that are taken")[2].partition(".\n")[0]))  # fmt: skip
-    assert named <= set(SETS)
     folder = register_folder()
     assert folder
     theirs = {
@@ -110,7 +110,9 @@ def test_names_that_the_register_has_given_away_are_named(metadata: ModuleType) 
         for file in folder.glob("*/eval.yaml")
         for task in yaml.safe_load(file.read_text(encoding="utf-8"))["tasks"]
     }
-    assert theirs & set(SETS) <= named
+    assert theirs & set(SETS) == named
+    version = next(folder.parent.glob("inspect_evals-*.dist-info")).name.split("-")[1]
+    assert f"inspect_evals {version.removesuffix('.dist')} " in page
 
 
 def test_repository_and_commit_are_filled_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:  # fmt: skip
@@ -125,6 +127,13 @@ def test_repository_and_commit_are_filled_in(monkeypatch: pytest.MonkeyPatch, tm
 
 
 # lm-evaluation-harness
+
+
+def test_the_tasks_about_harm_that_the_draft_names_are_lm_evals() -> None:
+    page = (UPSTREAM / "lm-eval.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(\w+)`", page.partition("are about harm: ")[2].partition(". ")[0])
+    assert len(named) > 1
+    assert not [name for name in named if not (Path(lm_eval.tasks.__file__).parent / name).is_dir()]
 
 
 def safety_tasks() -> list[str]:
