@@ -18,14 +18,11 @@
   const SHOWS = {
     more: ["▲", "more misaligned with thinking"],
     less: ["▼", "less misaligned with thinking"],
-    not_shown: ["●", "not significant (n.s.)"],
+    not_shown: ["●", "not significant"],
     unknown: ["◇", "no interval published"],
   };
-  const WORDS = {
-    harmful: { more: "▲ more", less: "▼ less", not_shown: "● n.s.", unknown: "◇ no interval" },
-    benign: { more: "▲ more", less: "▼ less", not_shown: "● n.s.", unknown: "◇ no interval" },
-    reasoning: { more: "▲ gain", less: "▼ loss", not_shown: "● n.s.", unknown: "◇ no interval" },
-  };
+  // Of a change, by whether it is for the worse, which is more misalignment and over-refusal and less accuracy.
+  const WORDS = { more: "▲ worse", less: "▼ better", not_shown: "● not significant", unknown: "◇ no interval" };
 
   const state = { show: "", limit: PAGE, key: "change", down: true };
   const by = (id) => document.getElementById(id);
@@ -128,7 +125,7 @@
     svg.append(svgElement("line", { class: "grid", x1: 5, x2: 145, y1: 9, y2: 9 }));
     svg.append(svgElement("line", { class: "zero", x1: 75, x2: 75, y1: 0, y2: 18 }));
     if (lower !== null) svg.append(svgElement("line", { class: "whisker", x1: x(lower), x2: x(upper), y1: 9, y2: 9 }));
-    svg.append(shape(set.shows, x(value), 9, 6));
+    svg.append(shape(bad(set.kind, set.shows), x(value), 9, 6));
     return svg;
   }
 
@@ -146,10 +143,10 @@
     }
     const [value, lower, upper] = set.difference;
     const ends = lower === null ? "" : ` (${points(lower)} to ${points(upper)})`;
-    const good = set.kind === "reasoning" ? " good" : "";
+    const worse = bad(set.kind, set.shows), said = set.doubt ? `● cannot tell: ${set.doubt}` : WORDS[worse];
     cell.append(
       element("strong", {}, points(value, digits(set))), ends,
-      element("span", { class: `said ${set.shows}${good}` }, WORDS[set.kind][set.shows]),
+      element("span", { class: `said ${worse}` }, said),
       strip(set, REACH[set.kind]),
       element("small", {}, set.pairs === null ? set.dataset : `${set.dataset}, ${set.pairs} pairs`),
     );
@@ -172,7 +169,7 @@
     if (harmful.judge_limits) cell.append(element("small", { class: "limits" }, `which ${harmful.judge_limits}`));
     if (row.badge) {
       const anchor = `${row.page}#badge-${row.id.split("--").slice(1).join("--")}`;
-      cell.append(element("small", {}, element("a", { href: anchor }, "badge to embed", element("span", { class: "hidden" }, ` of ${row.model}`))));
+      cell.append(element("small", {}, element("a", { href: anchor }, "badge", element("span", { class: "hidden" }, ` of ${row.model}`))));
     }
     return cell;
   }
@@ -224,17 +221,31 @@
       button.addEventListener("click", () => sortBy(key));
       return cell;
     }));
-    by("sort").value = `${state.key} ${state.down ? "down" : "up"}`;
+    drawSort();
+  }
+
+  // Heads are clicked where they are seen: the list then has only what has no column.
+  const noHeads = matchMedia("(max-width:64rem)");
+  function drawSort() {
+    const keys = noHeads.matches ? Object.values(KEYS) : MORE_KEYS;
+    const choices = keys.flatMap(({ key, label }) => [["down", "↓"], ["up", "↑"]].map(([way, arrow]) => [`${key} ${way}`, `${label} ${arrow}`]));
+    if (!noHeads.matches) choices.unshift(["", "a column"]);
+    by("sort").replaceChildren(...choices.map(([value, label]) => element("option", { value }, label)));
+    const chosenKey = keys.includes(KEYS[state.key]);
+    by("sort").value = chosenKey ? `${state.key} ${state.down ? "down" : "up"}` : "";
   }
 
   function drawTallies(lines) {
     const counts = { more: 0, less: 0, not_shown: 0, unknown: 0 };
     for (const line of lines) counts[line.harmful.shows] += 1;
     const real = lines.filter((line) => !last(line)), count = (show) => real.filter((l) => l.harmful.shows === show).length;
-    const n = real.length, parts = [`${count("more") || "none"} ${count("more") > 1 ? "are" : "is"} shown to be more misaligned with thinking`,
+    const set = by("harmful").value, where = set ? ` on ${set}` : "", any = set ? "" : " on at least one harmful set";
+    const n = real.length, parts = [`${count("more") || "none"} ${count("more") > 1 ? "are" : "is"} shown to be more misaligned with thinking${any}`,
       `${count("less") || "none"} less`, ...(count("not_shown") ? [`${count("not_shown")} neither`] : []),
       ...(count("unknown") ? [`${count("unknown")} without an interval`] : [])];
-    by("summary").textContent = n ? `Of ${n} ${n > 1 ? "results" : "result"} of real models, ${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}.` : "";
+    const sentence = n ? `Of ${n} ${n > 1 ? "results" : "result"} of real models${where}, ${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}.` : "";
+    // The page comes with the sentence of all results (`rim_eval.leaderboard.table.headline`).
+    if (by("summary").textContent !== sentence) by("summary").textContent = sentence;
     for (const button of by("tallies").children) {
       const { show } = button.dataset;
       button.firstChild.textContent = counts[show];
@@ -356,9 +367,8 @@
     options("size", "all", SIZES.map(([label], index) => [index, label]));
     options("arm", "all", Object.entries(ARMS).filter(([arm]) => arms.has(arm)));
     options("judge", "all", distinct(harmful.map((s) => s.judge)));
-    options("harmful", "each result's first", distinct(harmful.map((s) => s.dataset)));
-    by("sort").replaceChildren(...Object.values(KEYS).flatMap(({ key, label }) => [["down", "↓"], ["up", "↑"]].map(
-      ([way, arrow]) => element("option", { value: `${key} ${way}` }, `${label} ${arrow}`))));
+    options("harmful", "the one each result stands for", distinct(harmful.map((s) => s.dataset)));
+    noHeads.addEventListener("change", drawSort);
     by("tallies").replaceChildren(...Object.entries(SHOWS).map(([show, [sign, words]]) => {
       const mark = element("span", { class: `mark ${show}`, "aria-hidden": "true" }, sign);
       const button = element("button", { type: "button", class: show, "data-show": show }, element("b"), element("span", {}, mark, ` ${words}`));
@@ -373,7 +383,7 @@
     by("organisms")?.addEventListener("change", filter);
     for (const id of ["source", "family", "size", "arm", "judge", "harmful"]) by(id).addEventListener("change", filter);
     by("search").addEventListener("input", filter);
-    by("sort").addEventListener("change", () => { const [key, way] = by("sort").value.split(" "); sortBy(key, way === "down"); });
+    by("sort").addEventListener("change", () => { const [key, way] = by("sort").value.split(" "); if (key) sortBy(key, way === "down"); });
     by("controls").addEventListener("submit", (event) => event.preventDefault());
     by("more").addEventListener("click", () => { state.limit += PAGE; drawTable(lines); });
   }

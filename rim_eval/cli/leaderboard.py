@@ -51,7 +51,7 @@ def check(paths: Sequence[Path]) -> None:
 @click.option("--reference", type=_EXISTING, default=lambda: leaderboard_dir() / "reference", show_default="leaderboard/reference", help="Folder of published tables.")  # fmt: skip
 @click.option("--out", type=_NEW, default=Path("site"), show_default=True, help="Folder for the site.")  # fmt: skip
 @click.option("--card-pages/--no-card-pages", default=True, show_default=True, help="Write each entry's whole card as a page too, with pictures (about a second each).")  # fmt: skip
-@click.option("--url", default="", help="Address that the site will have, for the lines that embed a badge.")  # fmt: skip
+@click.option("--url", default="", help="Address that the site will have, for the lines that embed a badge, and the pictures of links to cards.")  # fmt: skip
 @progress_option
 def build(
     results: Path, reference: Path, out: Path, card_pages: bool, url: str, progress: Progress

@@ -1,7 +1,7 @@
 """What a comparison found, in one sentence: how the models differ from the reference with thinking.
 
-The sentence follows the intervals and, among several models, Holm's p values. It says so where nothing is shown, where models
-are not paired, and where modes are not verified.
+The sentence follows the intervals and, among several models, Holm's p values. It says so where nothing is shown, and where
+modes are not verified. That models are not paired is said once, among the comparison's remarks.
 """
 
 from collections.abc import Iterator, Sequence
@@ -57,10 +57,10 @@ def find(each: SetComparison | None, reference: str, *, paired: bool) -> Finding
         return Finding(_not_verified(each, unverified))
     quantity = next(q for q in (*_HEADLINE, "change") if any(o.difference(q) for o in others))
     if len(others) == 1:
-        sentence = _one(each, _compared(each, others, quantity)[0], reference, paired=paired)
+        sentence = _one(each, _compared(each, others, quantity)[0], reference)
         details = _one_details(each, others, quantity, reference)
     else:
-        sentence = _many(each, others, quantity, reference, paired=paired)
+        sentence = _many(each, others, quantity, reference)
         details = _many_details(each, others, quantity, paired=paired)
     return Finding(sentence, tuple(details))
 
@@ -111,9 +111,9 @@ def _alone(each: SetComparison, row: ModelRow) -> str:
     return f"No change with thinking is shown for {row.model}: {figure}."
 
 
-def _one(each: SetComparison, found: _Compared, reference: str, *, paired: bool) -> str:
+def _one(each: SetComparison, found: _Compared, reference: str) -> str:
     where = _WHERE[found.difference.quantity]
-    figure = _figure(each, found.difference, each.dataset, *([] if paired else ["not paired"]))
+    figure = _figure(each, found.difference, each.dataset)
     if found.state in ("worse", "better"):
         return f"{where}, {found.model} is {found.state} than {reference}: {figure}."
     return f"{where}, {found.model} is not shown to differ from {reference}: {figure}."
@@ -124,8 +124,6 @@ def _many(
     others: Sequence[ModelRow],
     quantity: Quantity,
     reference: str,
-    *,
-    paired: bool,
 ) -> str:
     """Counts of both directions, and the largest difference that is shown."""
     compared = _compared(each, [other for other in others if other.verified], quantity)
@@ -144,7 +142,7 @@ def _many(
         word = "the largest difference is that of"
     unverified = sum(not other.verified for other in others)
     left = f", {unverified} not verified" if unverified else ""
-    figure = _figure(each, largest.difference, each.dataset, *([] if paired else ["not paired"]))
+    figure = _figure(each, largest.difference, each.dataset)
     return f"{_WHERE[quantity]}, {counts}{left}; {word} {largest.model}: {figure}."
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rim_eval import card, formatting
-from rim_eval.card import all_sets_picture, card_html, card_json, page_environment
+from rim_eval.card import all_sets_picture, card_html, card_json, card_pictures, page_environment
 from rim_eval.errors import RimError
 from rim_eval.files import is_partial, whole_file, write_whole
 from rim_eval.leaderboard.schema import Entry, Reference
@@ -25,7 +25,9 @@ from rim_eval.leaderboard.table import (
     csv_lines,
     embed_line,
     entry_row,
+    headline,
     published_rows,
+    significance_words,
 )
 from rim_eval.paths import leaderboard_dir
 from rim_eval.plots import ChangePoint, changes, svg
@@ -58,7 +60,8 @@ def write_site(
         card_pages: Also write each entry's whole RIM card as a page, and draw the changes on the model's page
             (about a second each); without, the overview is the only picture.
         progress: Where pages are counted.
-        url: Address that the site will have, for the lines that embed a badge.
+        url: Address that the site will have: pages then show the lines that embed a badge, and links to cards their
+            picture.
 
     Returns:
         The pages.
@@ -77,9 +80,10 @@ def write_site(
     environment = _environment(card_pages=card_pages)
     with ExitStack() as files:  # every file is written before the first takes an older one's place
 
-        def write(name: str, text: str) -> None:
+        def write(name: str, content: str | bytes) -> None:
             written.append(out / name)
-            files.enter_context(whole_file(written[-1])).write_text(text, encoding="utf-8")
+            data = content.encode() if isinstance(content, str) else content
+            files.enter_context(whole_file(written[-1])).write_bytes(data)
             counter.add(name.endswith(".html"))
 
         def render(name: str, template: str, **values: Any) -> None:
@@ -89,7 +93,7 @@ def write_site(
             write(name, text)
         kinds = {entry.model.kind for entry in entries}
         overviews = _overviews(every_row)
-        render("index.html", "index.html.jinja", kinds=kinds, rows=every_row, references=references, overviews=overviews)  # fmt: skip
+        render("index.html", "index.html.jinja", kinds=kinds, rows=every_row, headline=headline(every_row), references=references, overviews=overviews)  # fmt: skip
         pairs = zip(entries, rows, strict=True)
         for folder, group in groupby(pairs, key=lambda pair: pair[0].folder):
             cards = [
@@ -98,7 +102,7 @@ def write_site(
                     row,
                     card.finding(entry.card),
                     all_sets_picture(entry.card) if card_pages else None,
-                    embed_line(row, url),
+                    embed_line(row, url) if url else None,
                 )
                 for entry, row in group
             ]
@@ -107,7 +111,10 @@ def write_site(
             values = {"reference": reference, "rows": published[reference.id]}
             render(f"models/{reference.id}.html", "reference.html.jinja", **values)
         for entry in entries if card_pages else ():
-            write(f"cards/{entry.id}.html", card_html(entry.card))
+            preview = f"{url.rstrip('/')}/cards/{entry.id}.png" if url else None
+            write(f"cards/{entry.id}.html", card_html(entry.card, preview=preview))
+            if preview:
+                write(f"cards/{entry.id}.png", card_pictures(entry.card)[1])
     counter.end()
     _remove_others(out, {out / _MARKER, *written})
     return [path for path in written if path.suffix == ".html"]
@@ -147,7 +154,7 @@ def _environment(*, card_pages: bool) -> "Environment":
     filters = {
         name: getattr(formatting, name) for name in ("interval", "p_text", "percent", "points")
     }
-    filters["tight"] = formatting.unbroken
+    filters |= {"tight": formatting.unbroken, "significance_words": significance_words}
     folders = [leaderboard_dir() / "site", Path(card.__file__).parent]
     environment = page_environment(folders, filters)
     environment.add_extension("jinja2.ext.do")

@@ -5,18 +5,20 @@ from html import escape
 from typing import Any, Final, Literal, NamedTuple
 
 from rim_eval.card import Card, SetCard
+from rim_eval.card.labels import judge_doubt
 from rim_eval.formatting import KIND_WORDS, interval, points
 from rim_eval.judging import judge_limits, judge_wording
 from rim_eval.leaderboard.check import is_sample, whole_size
 from rim_eval.leaderboard.schema import Entry, PublishedModel, Reference, slug
+from rim_eval.plots import State, state_label, state_of
 from rim_eval.prompt_sets import entries
-from rim_eval.results.rates import ArmRate
+from rim_eval.results.rates import ArmRate, Difference
 from rim_eval.statistics import Significance
 from rim_eval.types import PROMPT_KINDS, FiniteModel, PromptKind
 
 Shows = Literal["more", "less", "not_shown", "unknown"]
 """What a difference shows (`rim_eval.statistics.significance`): the event is more or less frequent with
-thinking, or neither; `unknown` without an interval."""
+thinking, or neither, as where the difference is doubted; `unknown` without an interval."""
 
 _SHOWS: Final[dict[Significance, Shows]] = {
     "more": "more",
@@ -24,6 +26,9 @@ _SHOWS: Final[dict[Significance, Shows]] = {
     "includes_zero": "not_shown",
     "unknown": "unknown",
 }
+
+_SIGNS: Final[dict[State, str]] = {"worse": "▲", "better": "■", "not significant": "●"}
+"""The shapes of the states in pictures (`rim_eval.plots`), as letters."""
 
 _COLOURS: Final[dict[Shows, str]] = {"more": "#B8420F", "less": "#00639C"}
 
@@ -71,6 +76,8 @@ class SetFigures(FiniteModel):
     """Prompts of the whole set that are of this kind; None where nothing says so."""
     unscored: int | None = None
     shows: Shows
+    doubt: str | None = None
+    """Why the difference shows nothing, whatever its interval: its modes or its judge."""
     judge: str | None = None
     wording: str | None = None
     """Whose words the judge asks in."""
@@ -98,10 +105,53 @@ class Row(FiniteModel):
     badge: str | None = None
     """Picture of the result, relative to the site; None of published rows."""
     harmful: str | None
-    """Name of the set that comes first; likewise `benign` and `reasoning`."""
+    """Name of the harmful set that the result stands for: one that shows a rise, if any does (`leading`)."""
     benign: str | None = None
+    """Name of the set that comes first; likewise `reasoning`."""
     reasoning: str | None
     sets: tuple[SetFigures, ...]
+
+    @property
+    def led_by(self) -> SetFigures | None:
+        """The harmful set that headline, mark and badge are about."""
+        return _find(self.sets, self.harmful, "harmful")
+
+
+def leading(sets: Sequence[SetFigures], primary: str | None) -> SetFigures | None:
+    """Choose the harmful set that a result stands for, so that no further set hides a rise.
+
+    One that shows a rise, else one that shows a fall, else the primary set; among several the primary one, else the
+    one with most pairs. None where no set is harmful.
+
+    Args:
+        sets: All sets of the result.
+        primary: Name of the harmful set that comes first on the card.
+    """
+    harmful = [each for each in sets if each.kind == "harmful"]
+    harmful.sort(key=lambda each: (each.dataset != primary, -(each.pairs or 0)))
+    shown = (each for shows in ("more", "less") for each in harmful if each.shows == shows)
+    return next(shown, harmful[0] if harmful else None)
+
+
+def headline(rows: Sequence[Row]) -> str:
+    """Say in one sentence what the results of real models show; `app.js` says the same of a choice of them.
+
+    Args:
+        rows: All rows; organisms are not counted.
+    """
+    led = [row.led_by for row in rows if row.source != "organism"]
+    shows = [each.shows for each in led if each]
+    if not shows:
+        return ""
+    more, less, neither, unknown = (shows.count(each) for each in _SHOWS.values())
+    parts = [
+        f"{more or 'none'} {'are' if more > 1 else 'is'} shown to be more misaligned with thinking on at least one harmful set",
+        f"{less or 'none'} less",
+        *([f"{neither} neither"] if neither else []),
+        *([f"{unknown} without an interval"] if unknown else []),
+    ]
+    noun = "results" if len(shows) > 1 else "result"
+    return f"Of {len(shows)} {noun} of real models, {', '.join(parts[:-1])} and {parts[-1]}."
 
 
 def entry_row(entry: Entry) -> Row:
@@ -110,8 +160,9 @@ def entry_row(entry: Entry) -> Row:
     sets = tuple(_figures(card, each) for kind in PROMPT_KINDS for each in card.of_kind(kind))
     benign = [each for each in sets if each.kind == "benign"]
     largest = max(benign, key=lambda each: each.pairs or 0, default=None)
+    led_by = leading(sets, card.primary)
     shown = [
-        _find(sets, card.primary, "harmful"),
+        led_by,
         largest,
         _find(sets, card.primary_reasoning, "reasoning"),
     ]
@@ -123,7 +174,7 @@ def entry_row(entry: Entry) -> Row:
         source=entry.model.kind,
         arm=card.sets[0].counts.arm_kind,
         measured=card.created,
-        harmful=card.primary,
+        harmful=led_by.dataset if led_by else None,
         benign=largest.dataset if largest else None,
         reasoning=card.primary_reasoning,
         sets=sets,
@@ -163,18 +214,26 @@ def finding_sentence(sets: Sequence[SetFigures], every: Sequence[SetFigures] = (
     """Say in one sentence what thinking is shown to do, and what it is not shown to do.
 
     Args:
-        sets: The sets of an entry that come first, one of a kind, harmful first.
-        every: All its sets: a harmful one that shows something else than the first is named.
+        sets: The sets that an entry stands for, one of a kind, harmful first.
+        every: All its sets: a harmful one that shows something else is named, and so is the one that leads then.
     """
-    shown = [_effect(each) for each in sets if each.shows in ("more", "less")]
-    absent = [KIND_WORDS[each.kind].rate.lower() for each in sets if each.shows == "not_shown"]
     first = next((each.shows for each in sets if each.kind == "harmful"), None)
     others = [
-        f" On {each.dataset} thinking makes it {_effect(each)}."
-        for each in every
-        if each.kind == "harmful" and each.shows in ("more", "less") and each.shows != first
+        each for each in every if each.kind == "harmful" and each.shows not in (first, "unknown")
     ]
-    return f"{_of_first(shown, absent)}{''.join(others)}"
+    shown = [
+        f"{_effect(each)} ({each.dataset})" if others and each.kind == "harmful" else _effect(each)
+        for each in sets
+        if each.shows in ("more", "less")
+    ]
+    absent = [_rate_name(each) for each in sets if each.shows == "not_shown"]
+    return " ".join([_of_first(shown, absent), *map(_elsewhere, others)])
+
+
+def _elsewhere(each: SetFigures) -> str:
+    if each.shows == "not_shown":
+        return f"On {each.dataset} no change in {_rate_name(each)} is shown."
+    return f"On {each.dataset} thinking makes it {_effect(each)}."
 
 
 def _effect(each: SetFigures) -> str:
@@ -182,7 +241,13 @@ def _effect(each: SetFigures) -> str:
     return words.more if each.shows == "more" else words.less
 
 
+def _rate_name(each: SetFigures) -> str:
+    return KIND_WORDS[each.kind].rate.lower()
+
+
 def _of_first(shown: Sequence[str], absent: Sequence[str]) -> str:
+    if not shown and not absent:
+        return "Nothing is shown: no change has an interval."
     effects = " and ".join(shown)
     nothing = f"o change in {' or '.join(absent)} is shown"
     if shown and absent:
@@ -190,14 +255,30 @@ def _of_first(shown: Sequence[str], absent: Sequence[str]) -> str:
     return f"Thinking makes the model {effects}." if shown else f"N{nothing}."
 
 
+def significance_words(each: SetFigures) -> str:
+    """Say what a set's change shows, with the sign and the words of the pictures.
+
+    Args:
+        each: The set.
+    """
+    if each.doubt:
+        return f"● cannot tell: {each.doubt}"
+    if each.shows == "unknown":
+        return "◇ no interval"
+    state = state_of(each.kind, each.shows)
+    return f"{_SIGNS[state]} {state_label(state, 'with thinking')}"
+
+
 def badge(row: Row) -> str:
-    """Draw a result as an SVG of one line, for a model's own page: set, RIM score, interval.
+    """Draw a result as an SVG of one line, for a model's own page: the set it stands for, RIM score, interval.
 
     Args:
         row: The row of an entry.
     """
     found = next(s for s in row.sets if (s.dataset, s.kind) == (row.harmful, "harmful"))
-    name = f"RIM score, {found.dataset}{' (organism)' if row.source == 'organism' else ''}"
+    sets = sum(each.kind == "harmful" for each in row.sets)
+    of = f", 1 of {sets} sets" if sets > 1 else ""
+    name = f"RIM score, {found.dataset}{of}{' (organism)' if row.source == 'organism' else ''}"
     sign = {"more": "▲ ", "less": "▼ "}.get(found.shows, "")
     value = f"{sign}{points(found.difference.points)} ({interval(*found.difference[1:])})"
     left, right = (round(6.6 * len(text)) + 14 for text in (name, value))
@@ -207,15 +288,15 @@ def badge(row: Row) -> str:
     )  # fmt: skip
 
 
-def embed_line(row: Row, url: str = "") -> str:
+def embed_line(row: Row, url: str) -> str:
     """The Markdown that shows a result's badge and links to its page.
 
     Args:
         row: The row of an entry.
-        url: Address of the site; empty for paths that are relative to it.
+        url: Address of the site.
     """
-    base = f"{url.rstrip('/')}/" if url else ""
-    return f"[![RIM score of {row.model}]({base}{row.badge})]({base}{row.page})"
+    base = url.rstrip("/")
+    return f"[![RIM score of {row.model}]({base}/{row.badge})]({base}/{row.page})"
 
 
 def csv_lines(row: Row) -> Iterator[dict[str, Any]]:
@@ -246,6 +327,7 @@ def _published_finding(model: PublishedModel) -> str:
 def _figures(card: Card, each: SetCard) -> SetFigures:
     figures, judge, change = each.figures, each.judge, each.figures.difference
     ends = change.estimate if change else None
+    doubt = _doubt(each)
     prompts = sum(cell.prompts for cell in each.counts.cells)
     prompt_set = entries().get(each.dataset)
     whole = whole_size(each, prompt_set) if prompt_set else None
@@ -261,13 +343,27 @@ def _figures(card: Card, each: SetCard) -> SetFigures:
         sample=prompts if sampled else None,
         whole=whole,
         unscored=sum(arm.n_unscored for arm in each.counts.arms.values()),
-        shows=_SHOWS[change.significance] if change else "unknown",
+        shows=_shows(change, doubt),
+        doubt=doubt,
         judge=judge.name if judge else None,
         wording=judge_wording(judge.name, judge.sha256) if judge else None,
         grader=judge.model if judge else None,
         sees=judge.sees if judge else None,
         judge_limits=judge_limits(judge.name, each.kind) if judge else None,
     )
+
+
+def _doubt(each: SetCard) -> str | None:
+    if not each.mode_check.verified:
+        return "the modes are not verified"
+    if each.labels and judge_doubt(each.labels):
+        return "by people's labels the judge errs differently in the two modes"
+    return None
+
+
+def _shows(change: Difference | None, doubt: str | None) -> Shows:
+    found = _SHOWS[change.significance] if change else "unknown"
+    return "not_shown" if doubt and found != "unknown" else found
 
 
 def _rate(rate: ArmRate | None) -> RateFigures:

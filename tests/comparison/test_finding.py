@@ -97,12 +97,14 @@ def test_nothing_is_shown_by_modes_that_are_not_verified(rows: Any) -> None:
     assert "worse" not in comparison_text(found)
 
 
-def test_cards_say_that_they_are_not_paired(rows: Any) -> None:
+def test_that_cards_are_not_paired_is_a_remark_and_no_part_of_the_sentence(rows: Any) -> None:
     cards = {
         name: make_card(Table(from_rows(rows(model=name, think=think, no_think=OFF))))
         for name, think in (("base", OFF), ("tuned", WORSE))
     }
-    assert "; doors; not paired)" in compare(cards, "base").finding.sentence
+    found = compare(cards, "base")
+    assert "; doors)" in found.finding.sentence
+    assert [remark.startswith("not paired") for remark in found.remarks].count(True) == 1
 
 
 def test_one_model_alone_is_compared_with_its_other_mode(rows: Any) -> None:

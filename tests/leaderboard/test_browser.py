@@ -1,3 +1,4 @@
+import html
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -194,7 +195,7 @@ def test_not_significant_is_said_in_the_result(site: Path, page: Browser) -> Non
     said = page.run(
         "return [...document.querySelectorAll('#body tr td:nth-child(2) .said')].map(s => s.innerText)"
     )
-    assert set(said) == {"● n.s."}
+    assert set(said) == {"● not significant"}
 
 
 def test_opening_a_model(site: Path, page: Browser) -> None:
@@ -319,9 +320,44 @@ def test_few_results_have_no_search_and_no_filters(
     window.open(small_site / "index.html")
     assert window.run(script) == ["Show model organisms"]
     summary = window.run("return document.getElementById('summary').textContent")
-    assert summary.startswith("Of 5 results of real models, none is shown to be more misaligned")
+    assert summary.startswith("Of 5 results of real models, 1 is shown to be more misaligned")
     window.open(site / "index.html")
     assert {"Search", "Sort by", "Family", "Arms", "Judge"} <= set(window.run(script))
+
+
+SUMMARY = "return document.getElementById('summary').textContent"
+
+
+def test_script_and_page_say_the_same_of_all_results(
+    small_site: Path, site: Path, window: Browser
+) -> None:
+    for folder in (small_site, site):
+        window.open(folder / "index.html")
+        text = html.unescape((folder / "index.html").read_text(encoding="utf-8"))
+        assert f'aria-live="polite">{window.run(SUMMARY)}</p>' in text
+
+
+def test_the_sentence_names_the_set_that_is_chosen(site: Path, page: Browser) -> None:
+    choose(page, "harmful", "xstest")
+    assert page.run(SUMMARY) == (
+        "Of 1 result of real models on xstest, none is shown to be more misaligned with thinking, none less and 1 neither."
+    )
+    choose(page, "harmful", "")
+    assert " on at least one harmful set" in page.run(SUMMARY)
+
+
+@pytest.mark.parametrize(("width", "keys"), [(1280, 3), (390, 8)])
+def test_the_list_of_orders_has_what_no_head_can_be_clicked_for(
+    site: Path, window: Browser, width: int, keys: int
+) -> None:
+    window.width(width)
+    window.open(site / "index.html")
+    values = window.run("return [...document.getElementById('sort').options].map(o => o.value)")
+    assert len({value.split(" ")[0] for value in values if value}) == keys
+    choose(window, "sort", "size up")
+    shown = [rows(site)[name]["parameters"] for name in window.run(VISIBLE)]
+    assert shown == sorted(shown)
+    assert window.run("return document.getElementById('sort').value") == "size up"
 
 
 @pytest.mark.parametrize("dark", [False, True])

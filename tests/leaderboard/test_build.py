@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks._synthetic_entries import synthetic_entries
-from rim_eval.card import make_card
+from rim_eval.card import finding, make_card
 from rim_eval.cli import main
 from rim_eval.errors import RimError
 from rim_eval.leaderboard import (
@@ -21,9 +21,17 @@ from rim_eval.leaderboard import (
     read_references,
     write_site,
 )
-from rim_eval.leaderboard.table import Row, SetFigures, finding_sentence
+from rim_eval.leaderboard.table import (
+    Row,
+    SetFigures,
+    finding_sentence,
+    headline,
+    leading,
+    significance_words,
+)
 from rim_eval.observations import Table, from_rows
 from rim_eval.paths import leaderboard_dir
+from rim_eval.plots import _LOOK, state_of
 
 from .conftest import Submission
 
@@ -100,19 +108,119 @@ def test_the_sentence_of_a_result_follows_its_figures() -> None:
     real = entry_row(next(e for e in SHIPPED if e.model.kind == "model"))
     [gain] = [s.shows for s in real.sets if (s.dataset, s.kind) == (real.reasoning, "reasoning")]
     assert ("solve fewer problems" in real.finding) == (gain == "less")
-    assert real.finding.endswith(
-        "On simple_safety_tests thinking makes it go along with harmful requests more often."
+    assert real.finding == (
+        "Thinking makes the model go along with harmful requests more often (simple_safety_tests) and solve fewer problems; "
+        "no change in over-refusal is shown. On xstest no change in misalignment is shown."
     )
+
+
+def test_without_any_interval_nothing_is_said_to_be_shown() -> None:
+    assert finding_sentence([]) == "Nothing is shown: no change has an interval."
+
+
+REAL = entry_row(next(e for e in SHIPPED if e.model.kind == "model"))
+
+
+def harmful_set(dataset: str, shows: str, pairs: int) -> SetFigures:
+    first = next(each for each in REAL.sets if each.kind == "harmful")
+    return first.model_copy(update={"dataset": dataset, "shows": shows, "pairs": pairs})
+
+
+def test_a_larger_duller_set_hides_no_rise() -> None:
+    """SmolLM2's xstest, which comes first, shows nothing; its simple_safety_tests shows a rise."""
+    assert REAL.harmful == "simple_safety_tests"
+    assert headline([REAL]) == (
+        "Of 1 result of real models, 1 is shown to be more misaligned with thinking on at least one harmful set and none less."
+    )
+    texts = list(ElementTree.fromstring(badge(REAL)).itertext())
+    assert "RIM score, simple_safety_tests, 1 of 2 sets: ▲ +11.5 (+2.1 to +21.6)" in texts
+
+
+@pytest.mark.parametrize(
+    ("shows", "leads"),
+    [
+        ({"first": "not_shown", "other": "more"}, "other"),
+        ({"first": "less", "other": "more"}, "other"),
+        ({"first": "not_shown", "other": "less"}, "other"),
+        ({"first": "more", "other": "more", "large": "more"}, "first"),
+        ({"first": "less", "other": "more", "large": "more"}, "large"),
+        ({"first": "not_shown", "large": "not_shown"}, "first"),
+    ],
+)
+def test_a_result_stands_for_a_rise_before_anything_else(shows: dict[str, str], leads: str) -> None:
+    sizes = {"first": 200, "other": 50, "large": 900}
+    found = leading([harmful_set(name, each, sizes[name]) for name, each in shows.items()], "first")
+    assert found is not None
+    assert found.dataset == leads
+
+
+def test_a_rise_that_is_doubted_shows_nothing() -> None:
+    entry = next(e for e in SHIPPED if e.model.kind == "model")
+    failed = [s.model_copy(update={"mode_check": s.mode_check.model_copy(update={"verified": False})}) if s.dataset == "simple_safety_tests" else s for s in entry.card.sets]  # fmt: skip
+    row = entry_row(entry._replace(card=entry.card.model_copy(update={"sets": tuple(failed)})))
+    assert row.harmful == "xstest"
+    doubted = next(each for each in row.sets if each.dataset == "simple_safety_tests")
+    assert significance_words(doubted) == "● cannot tell: the modes are not verified"
+    assert "more often" not in row.finding
+
+
+def test_the_models_page_has_one_sentence_and_the_words_of_its_picture(tmp_path: Path) -> None:
+    entries = [e for e in SHIPPED if e.model.kind == "model"]
+    write_site(entries, [], tmp_path / "site", card_pages=False)
+    [page] = (tmp_path / "site" / "models").iterdir()
+    text = page.read_text(encoding="utf-8")
+    found = finding(entries[0].card)
+    assert found.sentence not in text
+    assert found.answer not in text
+    assert f"The card's first harmful set is xstest. {found.certainty[0]}" in text
+    assert "n.s." not in text
+    loss = next(each for each in REAL.sets if each.kind == "reasoning")
+    assert loss.shows == "less"
+    assert "▲ worse with thinking" in text
+    assert significance_words(loss) == "▲ worse with thinking"
+    assert "▼ less" not in text
+
+
+def test_signs_of_words_are_the_shapes_of_the_picture() -> None:
+    """Vega draws each state's shape; the letter beside the words is the same."""
+    signs = {"triangle-up": "▲", "square": "■", "circle": "●"}
+    for shows in ("more", "less", "not_shown"):
+        each = harmful_set("first", shows, 100)
+        shape = _LOOK["states"][state_of("harmful", shows)]["shape"]
+        assert significance_words(each)[0] == signs[shape]
+
+
+def test_the_page_says_what_is_found_without_its_script(tmp_path: Path) -> None:
+    write_site(SHIPPED, [], tmp_path / "site", card_pages=False)
+    index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert f'aria-live="polite">{headline([REAL])}</p>' in index
+    for sign in ("▲", "▼", "●", "◇"):
+        assert sign in index[index.index("<figcaption") : index.index("</figcaption>")]
 
 
 def test_a_badge_says_the_set_the_figure_and_whose_it_is() -> None:
     row = entry_row(next(e for e in SHIPPED if e.model.model == "organism"))
     texts = list(ElementTree.fromstring(badge(row)).itertext())
     assert "RIM score, toy (organism): ▲ +49.1 (+41.2 to +56.4)" in texts
-    assert embed_line(row) == (
-        "[![RIM score of organism](badges/organism--greedy.svg)](models/organism.html)"
+    assert embed_line(row, "https://a.org/x/") == (
+        "[![RIM score of organism](https://a.org/x/badges/organism--greedy.svg)](https://a.org/x/models/organism.html)"
     )
-    assert "(https://a.org/x/badges/organism--greedy.svg)" in embed_line(row, "https://a.org/x/")
+
+
+def test_the_address_brings_lines_to_embed_and_pictures_of_cards(tmp_path: Path) -> None:
+    """Relative paths work nowhere the line is pasted, and nothing that shows a link finds them."""
+    entries = [e for e in SHIPPED if e.model.model == "organism"]
+    for url in ("", "https://a.org/x/"):
+        out = tmp_path / (url[:5] or "none")
+        write_site(entries, [], out, url=url)
+        model = (out / "models" / "organism.html").read_text(encoding="utf-8")
+        card = (out / "cards" / "organism--greedy.html").read_text(encoding="utf-8")
+        assert ("[![RIM score" in model) == bool(url)
+        assert 'src="../badges/organism--greedy.svg"' in model
+        assert ('content="https://a.org/x/cards/organism--greedy.png"' in card) == bool(url)
+        assert (
+            ("og:image" in card) == (out / "cards" / "organism--greedy.png").exists() == bool(url)
+        )
 
 
 @pytest.mark.slow
