@@ -1,6 +1,8 @@
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,32 @@ UNTIMED: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthChe
 settings.register_profile("same", derandomize=True, **UNTIMED)
 settings.register_profile("search", max_examples=1_000, print_blob=True, **UNTIMED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lean_inspect() -> Iterator[None]:
+    """Leaves out what an evaluation in this process spends on nobody: about a third of its processor time.
+
+    That is the search of all installed packages for the task's own, the table of results where nothing is shown,
+    and the copy of every event for a viewer that looks on. Evaluations in processes of their own have all three.
+    """
+    if "inspect_ai" not in sys.modules:  # what does not ask for Inspect need not wait for it
+        yield
+        return
+    from inspect_ai._display.rich import display
+    from inspect_ai._eval.task import log
+    from inspect_ai._util import package
+
+    table = display.tasks_results
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(package, "packages_distributions", cache(package.packages_distributions))
+        patch.setattr(log, "SampleBufferDatabase", lambda **_: None)
+        patch.setattr(
+            display,
+            "tasks_results",
+            lambda tasks: "" if display.display_type() == "none" else table(tasks),
+        )
+        yield
 
 
 @pytest.fixture(scope="session")
