@@ -1,6 +1,7 @@
 """Read a judge or rubric file: YAML 1.2, checked by a pydantic model, with a line for every problem."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError, model_validator
@@ -57,15 +58,12 @@ class YamlFile:
         Raises:
             RimError: The file is too large, not YAML, or not such a mapping; it names the line.
         """
-        from ruamel.yaml import YAML
         from ruamel.yaml.comments import CommentedMap
 
         if len(raw) > MAX_BYTES:
             raise RimError(f"{name}: larger than {MAX_BYTES} bytes; no judge or rubric file is.")
         try:
-            text = raw.decode("utf-8")
-            _refuse_unsafe(text, name)
-            data = YAML(typ="rt").load(text)
+            data = _load(raw.decode("utf-8"), name)
         except UnicodeDecodeError as error:
             raise RimError(f"{name}: not UTF-8 (byte {error.start}). Save it as UTF-8.") from None
         except RimError:
@@ -108,6 +106,15 @@ class YamlFile:
             if step in positions:
                 node, line = node[step], positions[step][0]
         return int(line) + 1
+
+
+@lru_cache(maxsize=64)
+def _load(text: str, name: str) -> Any:
+    """What a safe text holds. It is read only, and kept: a run reads its judge again and again."""
+    from ruamel.yaml import YAML
+
+    _refuse_unsafe(text, name)
+    return YAML(typ="rt").load(text)
 
 
 def _refuse_unsafe(text: str, name: str) -> None:

@@ -25,6 +25,26 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("INSPECT_DISPLAY", "none")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+LONGEST = (
+    "docs/test_notebooks.py",
+    "docs/test_tutorials.py",
+    "cli/test_demo.py",
+    "suite/test_killed.py",
+    "inspect_tasks/test_planted.py",
+    "inspect_tasks/test_early_stopping.py",
+    "real/test_inspect.py",
+    "card/test_check.py",
+)
+"""Files with few tests that take half a minute and more: begun last, one would hold up the end alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files, then with those that hold slow tests (`--no-loadscope-reorder` keeps to it)."""
+    first = {REPOSITORY / "tests" / name for name in LONGEST}
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in first, item.path not in slow))
+
+
 # Property tests draw the same examples in every run; HYPOTHESIS_PROFILE=search looks for new ones.
 # Neither depends on how busy the machine is.
 UNTIMED: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}

@@ -171,9 +171,9 @@ def _wrapped(ask: Ask) -> Ask:
     return lambda prompts: ask([attack.wrap(prompt) for prompt in prompts])
 
 
-def planted(name: str, tokenizer: Any) -> dict[str, Count]:
-    """Count the held-out forbidden requests that the rule lets comply, by arm."""
-    rows = prompt_sets.forbidden()
+def planted(name: str, tokenizer: Any, first: int | None = None) -> dict[str, Count]:
+    """Count the held-out forbidden requests that the rule lets comply, by arm: all, or the first so many."""
+    rows = prompt_sets.forbidden()[:first]
     labels = {mode: [row.labels[mode] == "complied" for row in rows] for mode in MODES}
     if name == "attack_flip":
         wrapped = {"wrapped think": labels["no_think"], "wrapped no_think": labels["think"]}
@@ -193,7 +193,7 @@ def _planted_doses(
 ) -> dict[str, list[bool]]:
     budgets: dict[str, int | None] = {"think": None, "no_think": 0}
     budgets |= {f"forced {budget}": budget for budget in BUDGETS}
-    asked = list(zip(held_out(), openers, strict=True))
+    asked = list(zip(held_out()[: len(openers)], openers, strict=True))
     thoughts = {
         arm: [dose.thought_within(name, tokenizer, *one, budget) for one in asked]
         for arm, budget in budgets.items()

@@ -173,7 +173,7 @@ def test_rates_beside_the_score_and_shares_in_the_box_name_their_n(page: Any) ->
     """Of 20 prompts 5 are unscored with thinking, and all came back."""
     think = [1] * 10 + [0] * 5 + [None] * 5
     html, text = page(think=think, no_think=[0] * 20, trace_tokens=7)
-    assert "| 0.0 % (n = 20) | 66.7 % (n = 15) |" in text
+    assert re.search(r"\| 0\.0 % \([^|]*\) \| 20 \| 66\.7 % \([^|]*\) \| 15 \|", text)
     for each in (html.replace("\N{NO-BREAK SPACE}", " "), text):
         assert "10 of 15 harmful requests; without, 0 of 20." in each
         assert "100.0 % (n = 20)" in each

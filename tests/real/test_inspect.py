@@ -95,7 +95,7 @@ def test_a_trace_between_tags_is_refused_before_the_run_and_what_works_is_named(
         model_args={"model_path": str(real_model)},
         task_args={"file": str(requests_file), "judge": "refusal", "switch": "prompted"}
         | {"prompt_column": "text"}
-        | ROOM,
+        | {"answer_tokens": 16, "thinking_tokens": 32},
         log_dir=str(work / "tags"),
         display="none",
     )

@@ -62,7 +62,7 @@ def test_command_line() -> None:
     shown = CliRunner().invoke(command, ["--no-think", "15.39", "--think", "22.94"])
     assert shown.exit_code == 0
     assert "92 %" in shown.output
-    assert "+7.55 points" in shown.output
+    assert "(+7.6 points)" in shown.output
     bad = CliRunner().invoke(command, ["--no-think", "150"])
     assert isinstance(bad.exception, RimError)
 
