@@ -3,6 +3,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -63,19 +64,17 @@ def lean_inspect() -> Iterator[None]:
     if "inspect_ai" not in sys.modules:  # what does not ask for Inspect need not wait for it
         yield
         return
-    from inspect_ai._display.rich import display
-    from inspect_ai._eval.task import log
-    from inspect_ai._util import package
+    from inspect_ai._display.core.results import tasks_results
+    from inspect_ai.util import display_type
 
-    table = display.tasks_results
+    def results(tasks: Any) -> Any:
+        return "" if display_type() == "none" else tasks_results(tasks)
+
+    found = cache(packages_distributions)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(package, "packages_distributions", cache(package.packages_distributions))
-        patch.setattr(log, "SampleBufferDatabase", lambda **_: None)
-        patch.setattr(
-            display,
-            "tasks_results",
-            lambda tasks: "" if display.display_type() == "none" else table(tasks),
-        )
+        patch.setattr("inspect_ai._util.package.packages_distributions", found)
+        patch.setattr("inspect_ai._eval.task.log.SampleBufferDatabase", lambda **_: None)
+        patch.setattr("inspect_ai._display.rich.display.tasks_results", results)
         yield
 
 
