@@ -37,7 +37,7 @@ of a further study; L. D. Brown, T. T. Cai and A. DasGupta, Statistical Science 
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -84,6 +84,9 @@ class Calibration(Result):
 
 Measured: TypeAlias = Calibration | Sequence[Calibration]
 """A judge as measured: on the evaluated model itself, or one by one on several others."""
+
+_Hashable: TypeAlias = Calibration | tuple[Calibration, ...]
+"""The same as a key: the check of a card asks for its figures again."""
 
 
 class CorrectedRate(Result):
@@ -136,6 +139,11 @@ def corrected_rate(k: int, n: int, measured: Measured, level: float = 0.95) -> C
     """
     if not 0 <= k <= n or n == 0:
         raise RimError(f"k={k!r}, n={n!r}: needs 0 <= k <= n and n above 0.")
+    return _corrected_rate(k, n, _hashable(measured), level)
+
+
+@lru_cache(maxsize=256)
+def _corrected_rate(k: int, n: int, measured: _Hashable, level: float) -> CorrectedRate:
     from scipy.special import betaincinv
 
     points = _sobol(3)
@@ -170,8 +178,18 @@ def corrected_difference(
     n = sum(pairs)
     if n == 0 or min(pairs) < 0:
         raise RimError(f"pairs={tuple(pairs)!r}: needs counts of 0 or more, and at least one pair.")
+    return _corrected_difference(
+        pairs, _hashable(target), None if reference is None else _hashable(reference), level
+    )
+
+
+@lru_cache(maxsize=256)
+def _corrected_difference(
+    pairs: PairCounts, target: _Hashable, reference: _Hashable | None, level: float
+) -> CorrectedDifference:
     from scipy.special import gammaincinv
 
+    n = sum(pairs)
     points = _sobol(8)
     # Each draw stands beside its mirror, so that turning the arms turns the interval exactly.
     judges = [0, 1, 2, 3] if reference is None else [2, 3, 0, 1]
@@ -215,6 +233,10 @@ def judge_shares(measured: Measured, level: float = 0.95) -> tuple[Estimate, Est
         )
     )
     return first, second
+
+
+def _hashable(measured: Measured) -> _Hashable:
+    return measured if isinstance(measured, Calibration) else tuple(measured)
 
 
 class _Judge(NamedTuple):

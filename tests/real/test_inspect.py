@@ -12,12 +12,13 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from inspect_ai import eval as inspect_eval
+from inspect_ai._cli.main import inspect
 
 from rim_eval.cli import main
 from rim_eval.paths import judges_dir
 from rim_eval.types import MODES
 
-from .conftest import REQUESTS, SUMS, command, rows_of
+from .conftest import REQUESTS, SUMS, rows_of
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -39,11 +40,12 @@ def logs(real_model: Path, requests_file: Path, work: Path) -> Path:
         for name, value in ({"switch": "chain_of_thought"} | ROOM).items()
         for word in ("-T", f"{name}={value}")
     ]
-    command(
-        "inspect", "eval", "rim_eval/prompts", "-T", f"file={requests_file}", "-T", "kind=harmful",
+    done = CliRunner().invoke(inspect, list(map(str, [
+        "eval", "rim_eval/prompts", "-T", f"file={requests_file}", "-T", "kind=harmful",
         "-T", "prompt_column=text", "-T", "id_column=id", "-T", "judge=refusal", *settings,
         "--model", "hf/smollm2", "-M", f"model_path={real_model}", "--log-dir", work / "logs",
-    )  # fmt: skip
+    ])))  # fmt: skip
+    assert done.exit_code == 0, (done.output[-4000:], done.exception)
     return work / "logs"
 
 

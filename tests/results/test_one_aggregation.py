@@ -100,7 +100,7 @@ def runs(draw: st.DrawFn) -> tuple[str, dict[PromptKind, Rows]]:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=50)
 @given(runs())
 def test_every_door_shows_the_same_figures(run: tuple[str, dict[PromptKind, Rows]]) -> None:
     harness, by_kind = run
