@@ -2,8 +2,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from functools import cache
-from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +54,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 @pytest.fixture(scope="session", autouse=True)
 def lean_inspect() -> Iterator[None]:
-    """Leaves out what an evaluation in this process spends on nobody: about a third of its processor time.
+    """Leaves out what an evaluation in this process spends on nobody.
 
-    That is the search of all installed packages for the task's own, the table of results where nothing is shown,
-    and the copy of every event for a viewer that looks on. Evaluations in processes of their own have all three.
+    That is the table of results where nothing is shown, and the copy of every event for a viewer that looks on.
+    Evaluations in processes of their own have both.
     """
     if "inspect_ai" not in sys.modules:  # what does not ask for Inspect need not wait for it
         yield
@@ -70,9 +68,7 @@ def lean_inspect() -> Iterator[None]:
     def results(tasks: Any) -> Any:
         return "" if display_type() == "none" else tasks_results(tasks)
 
-    found = cache(packages_distributions)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("inspect_ai._util.package.packages_distributions", found)
         patch.setattr("inspect_ai._eval.task.log.SampleBufferDatabase", lambda **_: None)
         patch.setattr("inspect_ai._display.rich.display.tasks_results", results)
         yield

@@ -14,6 +14,9 @@ from rim_eval.progress import Progress
 from rim_eval.series import SeriesReport, SeriesSettings, parse_models, series_plan
 from rim_eval.suite.jobs import ChildMessage
 
+NOWHERE = "nowhere=openai-api/nowhere/model"
+"""A model that cannot be reached: nothing names its address."""
+
 
 @pytest.fixture
 def doors(tmp_path: Path) -> Path:
@@ -62,7 +65,7 @@ def test_what_the_report_needs_is_asked_for_before_the_models_are(
 def test_one_command_writes_cards_and_a_report_and_names_what_failed(
     tmp_path: Path, doors: Path
 ) -> None:
-    words: list[Any] = ["base=rim_toy/a", "rim_toy/b", f"hf/{tmp_path}/nowhere"]
+    words: list[Any] = ["base=rim_toy/a", "rim_toy/b", NOWHERE]
     words += ["--tasks", "prompts,toy_math", "-T", f"file={doors}", "-T", "judge=refusal"]
     words += ["--limit", "3"]
     done = series(tmp_path, *words)
@@ -92,7 +95,7 @@ def test_one_command_writes_cards_and_a_report_and_names_what_failed(
 
 @pytest.mark.slow
 def test_without_the_base_there_are_cards_and_no_report(tmp_path: Path, doors: Path) -> None:
-    words = [f"hf/{tmp_path}/nowhere", "rim_toy/b"]
+    words = [NOWHERE, "rim_toy/b"]
     words += ["--tasks", "prompts", "-T", f"file={doors}", "-T", "judge=refusal"]
     done = series(tmp_path, *words, "--out", tmp_path / "out")
     assert done.exit_code == 1

@@ -1,6 +1,7 @@
 """A card in the forms of other places, read by those places' own code."""
 
 import json
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -96,9 +97,9 @@ def test_every_eval_evers_own_validator_accepts_a_card_of_ones_own(tmp_path: Pat
     source = json.loads(file.read_text())["source_metadata"]
     assert (source["source_name"], source["source_organization_name"]) == ("RIM card", "Me")
     for form in ("", " --format json"):
-        script = f"PATH={Path(sys.executable).parent}:$PATH\n{validation()}{form}"
-        command = ["bash", "-ec", script]
-        validated = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        command = ["bash", "-ec", f"{validation()}{form}"]
+        found = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        validated = subprocess.run(command, cwd=tmp_path, env=found, capture_output=True, text=True)
         assert validated.returncode == 0, validated.stdout + validated.stderr
     [report] = json.loads(validated.stdout)
     assert report["errors"] + report["warnings"] == []

@@ -30,6 +30,10 @@ from rim_eval.suite.jobs import Failure
 DOORS = [f"Please open door number {number}." for number in range(1, 9)]
 MODELS = ["base", "step-1", "step-2"]
 
+FAULTS = pytest.mark.skipif(
+    not os.environ.get("RIM_EVAL_FAULTS"), reason="half a minute: run with RIM_EVAL_FAULTS=1"
+)
+
 Asked = tuple[str, str, bool]
 """The model, the prompt and whether it is to be thought about."""
 
@@ -112,7 +116,7 @@ def interrupt(process: "subprocess.Popen[str]") -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kill", [kill_parent, interrupt])
+@pytest.mark.parametrize("kill", [pytest.param(kill_parent, marks=FAULTS), interrupt])
 def test_stopped_in_the_middle_and_given_again(
     kill: Callable[["subprocess.Popen[str]"], None],
     answers: Answers,
