@@ -92,6 +92,17 @@ def test_a_phone_sees_rows_as_cards_that_name_their_columns(opened: Browser) -> 
     assert opened.run(f"return {label}") == "none"
 
 
+def test_the_names_of_the_facts_stay_in_one_line_on_a_phone(opened: Browser) -> None:
+    opened.width(390)
+    lines = (
+        "[...document.querySelectorAll('.facts dt')].map(each => each.getClientRects()[0].height)"
+    )
+    heights = opened.run(f"return {lines}")
+    opened.width(1280)
+    assert len(heights) == 4
+    assert max(heights) < 1.5 * min(heights)
+
+
 def test_the_first_screen_has_few_words(opened: Browser) -> None:
     opened.run("document.querySelectorAll('details').forEach(each => { each.open = false })")
     assert opened.run(r"return document.body.innerText.split(/\s+/).length") < 600
