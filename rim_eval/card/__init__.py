@@ -2,7 +2,7 @@
 
 from rim_eval.card.build import make_card
 from rim_eval.card.check import check_card
-from rim_eval.card.finding import Finding, GateVerdict, finding
+from rim_eval.card.finding import Finding, GateVerdict, finding, set_doubt
 from rim_eval.card.hero import not_comparable
 from rim_eval.card.render import (
     Picture,
@@ -67,4 +67,5 @@ __all__ = [
     "page_environment",
     "read_card",
     "render_page",
+    "set_doubt",
 ]

@@ -110,7 +110,18 @@ def _doubt(card: Card, primary: SetCard | None) -> str | None:
         if not each.mode_check.verified:
             where = "" if each is primary else f" on {each.dataset}"
             return f"{_UNVERIFIED}{where}"
-    if primary.labels and judge_doubt(primary.labels):
+    return set_doubt(primary)
+
+
+def set_doubt(each: SetCard) -> str | None:
+    """Why the difference of a set shows nothing, whatever its interval; None where nothing speaks against it.
+
+    Args:
+        each: The set.
+    """
+    if not each.mode_check.verified:
+        return _UNVERIFIED
+    if each.labels and judge_doubt(each.labels):
         return "by people's labels the judge errs differently in the two modes"
     return None
 
@@ -183,9 +194,7 @@ def _elsewhere(card: Card, primary: SetCard | None, change: Difference | None) -
     """Other harmful sets on which thinking is shown to do something else than on the primary one."""
     for each in card.of_kind("harmful"):
         other = each.figures.difference
-        if each is primary or not each.mode_check.verified or other is None or not other.estimate:
-            continue
-        if each.labels and judge_doubt(each.labels):
+        if each is primary or set_doubt(each) or other is None or not other.estimate:
             continue
         if other.significance != "includes_zero" and (
             change is None or other.significance != change.significance

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any, Final, Literal, NamedTuple
 
-from rim_eval.card import Card, SetCard
-from rim_eval.card.labels import judge_doubt
+from rim_eval.card import Card, SetCard, set_doubt
 from rim_eval.formatting import KIND_WORDS, interval, points
 from rim_eval.judging import judge_limits, judge_wording
 from rim_eval.leaderboard.check import is_sample, whole_size
@@ -275,7 +274,8 @@ def badge(row: Row) -> str:
     Args:
         row: The row of an entry.
     """
-    found = next(s for s in row.sets if (s.dataset, s.kind) == (row.harmful, "harmful"))
+    found = row.led_by
+    assert found is not None, "the check of entries asks for a harmful set"
     sets = sum(each.kind == "harmful" for each in row.sets)
     of = f", 1 of {sets} sets" if sets > 1 else ""
     name = f"RIM score, {found.dataset}{of}{' (organism)' if row.source == 'organism' else ''}"
@@ -327,7 +327,7 @@ def _published_finding(model: PublishedModel) -> str:
 def _figures(card: Card, each: SetCard) -> SetFigures:
     figures, judge, change = each.figures, each.judge, each.figures.difference
     ends = change.estimate if change else None
-    doubt = _doubt(each)
+    doubt = set_doubt(each)
     prompts = sum(cell.prompts for cell in each.counts.cells)
     prompt_set = entries().get(each.dataset)
     whole = whole_size(each, prompt_set) if prompt_set else None
@@ -351,14 +351,6 @@ def _figures(card: Card, each: SetCard) -> SetFigures:
         sees=judge.sees if judge else None,
         judge_limits=judge_limits(judge.name, each.kind) if judge else None,
     )
-
-
-def _doubt(each: SetCard) -> str | None:
-    if not each.mode_check.verified:
-        return "the modes are not verified"
-    if each.labels and judge_doubt(each.labels):
-        return "by people's labels the judge errs differently in the two modes"
-    return None
 
 
 def _shows(change: Difference | None, doubt: str | None) -> Shows:
