@@ -46,6 +46,14 @@ def test_every_block_of_commands_is_seen() -> None:
     assert seen == fences
 
 
+@pytest.mark.parametrize("at", BLOCKS, ids=page_name)
+def test_a_block_that_makes_a_card_installs_what_a_card_needs(at: tuple[str, Block]) -> None:
+    """README installed `[hf]` alone, and its next command stopped."""
+    installs = [line for line in at[1].commands if line.startswith("pip install 'rim-eval[")]
+    if any(line.startswith("rim-eval card ") for line in at[1].commands):
+        assert all(re.search(r"[\[,]card[\],]", line) for line in installs)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_no_command_stands_in_another_kind_of_block(page: str) -> None:
     """Neither in a fence of another language nor indented by four, where nobody asks whether it runs."""
